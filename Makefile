@@ -1,0 +1,55 @@
+# ccp-assess: the commands of the project. `make assess` and `make test` set up all they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_FLAGS := --quiet --disable-pip-version-check --no-input --require-hashes
+
+.PHONY: assess lab test test-long check bench fuzz clean
+
+assess: $(VENV)/.core
+	$(BIN)/ccp-assess assess data/sample --out out/sample
+
+lab: $(VENV)/.notebook
+	$(BIN)/jupyter lab notebooks/00-start-here.ipynb
+
+test: $(VENV)/.dev
+	sh tools/system_packages.sh
+	$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest -m "not long and not browser" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "browser and not long"
+
+test-long: $(VENV)/.dev
+	sh tools/system_packages.sh
+	$(BIN)/python -m pytest -m long
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python tools/fuzz.py
+
+clean:
+	rm -rf $(VENV) out bench-data
+
+# Each environment is a superset of the one before; a stamp says which pins it was made from.
+$(VENV)/.core: locks/core.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit("ccp-assess needs Python 3.11 or newer, this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Setting up the environment in $(VENV) (once) ..."
+	@$(BIN)/python -m pip install $(PIP_FLAGS) -r locks/core.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.notebook: locks/notebook.txt $(VENV)/.core
+	@$(BIN)/python -m pip install $(PIP_FLAGS) -r locks/notebook.txt
+	@touch $@
+
+$(VENV)/.dev: locks/dev.txt $(VENV)/.notebook
+	@$(BIN)/python -m pip install $(PIP_FLAGS) -r locks/dev.txt
+	@touch $@

@@ -1,0 +1,82 @@
+"""Every error that this package raises on purpose: one base, a child for each thing a caller can mend."""
+
+from __future__ import annotations
+
+
+class CcpAssessError(Exception):
+    """Base of all errors of this package; its text is one sentence that a user can act on."""
+
+
+class CaptureError(CcpAssessError, ValueError):
+    """A capture cannot be read at all; the text names the file and what it holds instead."""
+
+
+class ParseError(CcpAssessError, ValueError):
+    """Bytes or text do not follow the format; the text says where and what was expected."""
+
+
+class TableError(CcpAssessError, ValueError):
+    """A table from a user is wrong.
+
+    Parameters
+    ----------
+    problem
+        What is wrong and what to do, one sentence.
+    file
+        The file (or sheet) that holds the table.
+    row
+        The line of the file, counted from 1 with the header as line 1; ``None`` if it concerns the whole.
+    column
+        The column concerned.
+    """
+
+    def __init__(
+        self, problem: str, *, file: str | None = None, row: int | None = None, column: str | None = None
+    ) -> None:
+        self.problem, self.file, self.row, self.column = problem, file, row, column
+        place = [
+            part
+            for part in (
+                file,
+                None if row is None else f"row {row}",
+                None if column is None else f"column {column}",
+            )
+            if part
+        ]
+        super().__init__(f"{', '.join(place)}: {problem}" if place else problem)
+
+
+class ReferenceFactError(CcpAssessError, LookupError):
+    """A fact is asked for that the reference tables do not hold; the text lists what they do hold."""
+
+
+class UnknownRegionError(ReferenceFactError):
+    """The Region is not in ``reference/regions.csv``; the text lists the known ones."""
+
+
+class PlaceError(CcpAssessError, LookupError):
+    """A place name is unknown or ambiguous.
+
+    Parameters
+    ----------
+    problem
+        What is wrong, one sentence that names the candidates.
+    candidates
+        Names that would be understood, best first.
+    """
+
+    def __init__(self, problem: str, candidates: tuple[str, ...] = ()) -> None:
+        self.candidates = candidates
+        super().__init__(problem)
+
+
+class AllowlistError(CcpAssessError, ValueError):
+    """Rules cannot be built or read; the text says what to change."""
+
+
+class ProbeError(CcpAssessError, OSError):
+    """A measurement could not be made at all (no answer is data, not an error)."""
+
+
+class ProbePermissionError(ProbeError, PermissionError):
+    """A measurement needs a right that this user lacks; the text says how to get exactly that right."""

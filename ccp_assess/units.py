@@ -1,0 +1,67 @@
+"""Conversions, instants and physical constants, each with its source."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+Basis = Literal["measured", "modelled", "assumed"]
+"""How a number is known: observed by a witness, computed from a fitted model, or taken as given."""
+
+Severity = Literal["info", "warning", "critical"]
+"""How much a finding matters."""
+
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+
+LIGHT_IN_FIBRE_KM_PER_MS = 200.0
+"""Speed of light in optical fibre [km/ms]: about 0.66 c (refractive index 1.47 to 1.5), facts 2.4."""
+
+
+def ms_from_ns(duration_ns: int) -> float:
+    """Convert nanoseconds to milliseconds.
+
+    Parameters
+    ----------
+    duration_ns
+        A duration [ns].
+
+    Returns
+    -------
+    duration_ms
+        The same duration [ms].
+
+    Examples
+    --------
+    >>> ms_from_ns(20_000_000)
+    20.0
+    """
+    return duration_ns / NS_PER_MS
+
+
+def rfc3339_from_ns(time_ns: int) -> str:
+    """Write an instant as RFC 3339 in UTC with nanosecond resolution and no superfluous zeros.
+
+    Parameters
+    ----------
+    time_ns
+        Instant since 1970-01-01T00:00:00Z [ns].
+
+    Returns
+    -------
+    text
+        Such as ``2026-11-22T23:06:38.010600123Z``.
+
+    Examples
+    --------
+    >>> rfc3339_from_ns(1_500_000_000_250_000_000)
+    '2017-07-14T02:40:00.25Z'
+    """
+    seconds, nanoseconds = divmod(time_ns, NS_PER_S)
+    base = datetime.fromtimestamp(0, UTC)
+    try:
+        base = datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):  # a clock beyond year 9999: keep the number readable
+        return f"@{seconds}.{nanoseconds:09d}Z"
+    fraction = f".{nanoseconds:09d}".rstrip("0") if nanoseconds else ""
+    return f"{base:%Y-%m-%dT%H:%M:%S}{fraction}Z"
