@@ -1,0 +1,1 @@
+"""Where to put the instance: legs, journeys, options and their ranking (all pure)."""
