@@ -50,6 +50,10 @@ class ReferenceFactError(CcpAssessError, LookupError):
     """A fact is asked for that the reference tables do not hold; the text lists what they do hold."""
 
 
+class ModelInputError(CcpAssessError, ValueError):
+    """A number is outside what a model is defined for; the text names it and the bound."""
+
+
 class UnknownRegionError(ReferenceFactError):
     """The Region is not in ``reference/regions.csv``; the text lists the known ones."""
 

@@ -57,3 +57,6 @@ def main() -> None:
 
 def _register() -> None:
     """Attach each group of commands; a group is one module."""
+    from ccp_assess.cli.quality import quality
+
+    app.command("quality")(quality)

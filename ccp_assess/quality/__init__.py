@@ -1,0 +1,1 @@
+"""Numbers to judgement: the E-model and the codecs it needs (all pure)."""
