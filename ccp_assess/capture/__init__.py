@@ -1,0 +1,1 @@
+"""The door to capture files and interfaces."""

@@ -1,0 +1,1 @@
+"""Columns to flows, streams and calls; all pure."""

@@ -1,0 +1,1 @@
+"""Bytes to values: no file, no socket, no clock."""
