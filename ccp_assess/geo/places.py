@@ -1,0 +1,342 @@
+"""The packaged gazetteer: cities and countries by name, offline.
+
+Cities are those of GeoNames with 15,000 people or more; see ``reference/README.md``.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import lzma
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ccp_assess.errors import PlaceError, ReferenceFactError
+from ccp_assess.geo.distances import EARTH_RADIUS_KM, great_circle_km
+from ccp_assess.geo.names import folded_name, spellings
+
+DOMINANCE = 10.0
+"""A name without a country means the city that has this many times the people of every namesake."""
+
+SAME_TOWN_KM = 30.0
+"""Namesakes this near to each other are parts of one town."""
+
+MAX_CANDIDATES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A city.
+
+    Parameters
+    ----------
+    name
+        As GeoNames has it.
+    country
+        ISO 3166 alpha-2 code.
+    latitude, longitude
+        Its middle [decimal degrees].
+    population
+        People, to three digits (count).
+    state
+        Code of the state, province or constituent country where people write it (US, CA, AU, GB), else ``None``.
+    """
+
+    name: str
+    country: str
+    latitude: float
+    longitude: float
+    population: int
+    state: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Name that `find_place` understands: ``Lisbon, PT`` or ``Springfield, MO, US``."""
+        return ", ".join(part for part in (self.name, self.state, self.country) if part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Country:
+    """A country.
+
+    Parameters
+    ----------
+    code
+        ISO 3166 alpha-2.
+    name
+        In English.
+    continent
+        AF, AN, AS, EU, NA, OC or SA.
+    latitude, longitude
+        The town nearest to the middle of its people [decimal degrees].
+    population
+        People (count).
+    dial_prefixes
+        International prefixes without the plus sign, such as ``("351",)``.
+    code3
+        ISO 3166 alpha-3.
+    """
+
+    code: str
+    name: str
+    continent: str
+    latitude: float
+    longitude: float
+    population: int
+    dial_prefixes: tuple[str, ...]
+    code3: str
+
+
+def find_place(text: str) -> Place:
+    """Find a city by its name.
+
+    Parameters
+    ----------
+    text
+        ``City``, ``City, CC``, ``City, Country``, ``City, State`` or ``City, State, Country``. Case and accents do not
+        matter, and names in other languages are known for larger cities.
+
+    Returns
+    -------
+    place
+        The one city that is meant. Of several, one with ten times the people of every other is meant.
+
+    Raises
+    ------
+    PlaceError
+        If the name is unknown or several cities could be meant; ``candidates`` holds names that are understood.
+
+    Examples
+    --------
+    >>> find_place("münchen, de").name, find_place("Bombay").label, find_place("Portland, Oregon").state
+    ('Munich', 'Mumbai, IN', 'OR')
+    """
+    name, *qualifiers = [part for part in (piece.strip() for piece in text.split(",")) if part] or [""]
+    namesakes = _namesakes(name)
+    if not namesakes and not qualifiers and " " in name:  # `Lisbon PT` without the comma
+        city, _, last = name.rpartition(" ")
+        if len(last) == 2 and last.upper() in read_countries():
+            name, qualifiers, namesakes = city, [last], _namesakes(city)
+    if not namesakes:
+        raise _unknown(text, name)
+    matching = _matching(namesakes, qualifiers)
+    if not matching:
+        shown = tuple(place.label for place in namesakes[:MAX_CANDIDATES])
+        raise PlaceError(f"{text!r} is not known there; known are {'; '.join(shown)}", shown)
+    return _only(matching, text)
+
+
+def _only(places: list[Place], text: str) -> Place:
+    first = places[0]
+    others = [place for place in places[1:] if not _same_town(first, place)]
+    if all(first.population >= DOMINANCE * place.population for place in others):
+        return first
+    shown = tuple(dict.fromkeys(place.label for place in [first, *others]))[:MAX_CANDIDATES]
+    raise PlaceError(f"{text!r} can mean several places; write one of {'; '.join(shown)}", shown)
+
+
+def _same_town(first: Place, other: Place) -> bool:
+    apart_km = great_circle_km(first.latitude, first.longitude, other.latitude, other.longitude)
+    return first.country == other.country and apart_km <= SAME_TOWN_KM
+
+
+def _namesakes(name: str) -> list[Place]:
+    """Return all places of a name, the most populous first; the first spelling that is known decides."""
+    by_name = _gazetteer().by_name
+    for spelling in spellings(folded_name(name)):
+        if spelling in by_name:
+            places = (_gazetteer().place(index) for index in by_name[spelling])
+            return sorted(places, key=lambda place: (-place.population, place.label))
+    return []
+
+
+def _matching(places: list[Place], qualifiers: list[str]) -> list[Place]:
+    """Keep the places that every qualifier allows; a code that is both country and state means the country."""
+    for qualifier in qualifiers:
+        country = _country_code(qualifier)
+        states = _states_by_name().get(folded_name(qualifier), frozenset())
+        of_country = [place for place in places if place.country == country]
+        places = of_country or [place for place in places if (place.country, place.state) in states]
+    return places
+
+
+def _unknown(text: str, name: str) -> PlaceError:
+    folded = folded_name(name)
+    if not folded:
+        return PlaceError("the place is empty; write it as in `Lisbon, PT`")
+    keys = [
+        key
+        for key in _gazetteer().by_name
+        if key[0] == folded[0] and abs(len(key) - len(folded)) <= 2  # difflib is slow: few keys only
+    ]
+    near = difflib.get_close_matches(folded, keys, n=3, cutoff=0.75)
+    shown = tuple(dict.fromkeys(_namesakes(key)[0].label for key in near))
+    hint = f"did you mean {' or '.join(shown)}" if shown else "write the nearest larger city as in `Lisbon, PT`"
+    return PlaceError(f"{text!r} is not in the gazetteer; {hint}, or give latitude and longitude", shown)
+
+
+def find_country(text: str) -> Country:
+    """Find a country by its code or name.
+
+    Parameters
+    ----------
+    text
+        ISO 3166 alpha-2 or alpha-3 code, or the English name.
+
+    Returns
+    -------
+    country
+        The country.
+
+    Raises
+    ------
+    ReferenceFactError
+        If there is no such country; the text names similar ones.
+
+    Examples
+    --------
+    >>> find_country("pt").name, find_country("Germany").dial_prefixes
+    ('Portugal', ('49',))
+    """
+    code = _country_code(text)
+    if code is None:
+        near = difflib.get_close_matches(folded_name(text), _country_codes_by_name(), n=3, cutoff=0.6)
+        meant = dict.fromkeys(_country_codes_by_name()[key] for key in near)
+        names = ", ".join(f"{code} ({read_countries()[code].name})" for code in meant)
+        hint = f"; similar are {names}" if names else "; write its ISO 3166 code, such as PT"
+        raise ReferenceFactError(f"there is no country {text!r}{hint}")
+    return read_countries()[code]
+
+
+def _country_code(text: str) -> str | None:
+    return _country_codes_by_name().get(folded_name(text))
+
+
+@cache
+def read_countries() -> dict[str, Country]:
+    """Read all countries of the reference table.
+
+    Returns
+    -------
+    countries
+        By ISO 3166 alpha-2 code.
+    """
+    return {row["country"]: _country_from_row(row) for row in _reference_rows("countries.csv")}
+
+
+def _country_from_row(row: dict[str, str]) -> Country:
+    return Country(
+        code=row["country"],
+        name=row["name"],
+        continent=row["continent"],
+        latitude=float(row["latitude"]),
+        longitude=float(row["longitude"]),
+        population=int(row["population"]),
+        dial_prefixes=tuple(row["dial_prefixes"].split()),
+        code3=row["country3"],
+    )
+
+
+@cache
+def _country_codes_by_name() -> dict[str, str]:
+    codes: dict[str, str] = {}
+    rows = _reference_rows("countries.csv")
+    for row in rows:
+        for name in (row["name"], *filter(None, row["other_names"].split("|"))):
+            codes.setdefault(folded_name(name), row["country"])
+    for row in rows:  # codes last: they win over names
+        codes[row["country3"].lower()] = row["country"]
+        codes[row["country"].lower()] = row["country"]
+    return codes
+
+
+@cache
+def _states_by_name() -> dict[str, frozenset[tuple[str, str]]]:
+    states: dict[str, set[tuple[str, str]]] = {}
+    for row in _reference_rows("states.csv"):
+        for name in (row["state"], row["name"]):
+            states.setdefault(folded_name(name), set()).add((row["country"], row["state"]))
+    return {name: frozenset(found) for name, found in states.items()}
+
+
+def _reference_rows(file: str) -> list[dict[str, str]]:
+    text = resources.files("ccp_assess.reference").joinpath(file).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+class _Gazetteer:
+    """All places as the file's lines; a `Place` is made only of those that are asked for."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+        self.by_name: dict[str, list[int]] = {}
+        for index, line in enumerate(lines):
+            cells = line.split("\t")
+            self.by_name.setdefault(folded_name(cells[1]), []).append(index)
+            if cells[6]:
+                for other in cells[6].split("|"):
+                    self.by_name.setdefault(other, []).append(index)
+
+    def place(self, index: int) -> Place:
+        country, name, state, latitude, longitude, population, _ = self._lines[index].split("\t")
+        return Place(
+            name=name,
+            country=country,
+            latitude=float(latitude),
+            longitude=float(longitude),
+            population=int(population),
+            state=state or None,
+        )
+
+    def coordinates(self) -> Iterable[tuple[float, float]]:
+        for line in self._lines:
+            _, _, _, latitude, longitude, _, _ = line.split("\t")
+            yield float(latitude), float(longitude)
+
+
+@cache
+def _gazetteer() -> _Gazetteer:
+    packed = resources.files("ccp_assess.reference").joinpath("places.tsv.xz").read_bytes()
+    return _Gazetteer(lzma.decompress(packed).decode("utf-8").splitlines()[1:])
+
+
+@cache
+def _place_vectors() -> NDArray[np.float64]:
+    degrees = np.radians(np.array(list(_gazetteer().coordinates())))
+    return _unit_vectors(degrees[:, 0], degrees[:, 1])
+
+
+def _unit_vectors(phi: NDArray[np.float64], lam: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.stack((np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)), axis=-1)
+
+
+def nearest_place(latitude: float, longitude: float) -> tuple[Place, float]:
+    """Return the city of the gazetteer that is nearest to a point.
+
+    Parameters
+    ----------
+    latitude, longitude
+        The point [decimal degrees].
+
+    Returns
+    -------
+    place
+        The nearest city.
+    distance_km
+        How far it is [km].
+
+    Examples
+    --------
+    >>> nearest_place(38.7, -9.15)[0].country
+    'PT'
+    """
+    point = _unit_vectors(np.radians(np.array(latitude)), np.radians(np.array(longitude)))
+    cosines = _place_vectors() @ point
+    index = int(np.argmax(cosines))
+    distance_km = EARTH_RADIUS_KM * float(np.arccos(np.clip(cosines[index], -1.0, 1.0)))
+    return _gazetteer().place(index), distance_km
