@@ -6,6 +6,8 @@ command) and imports what it needs inside its functions, so that ``--help`` is f
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 
 import typer
@@ -40,6 +42,9 @@ def _root(
 def main() -> None:
     """Run the command line: exit 0 done, 1 one line of our own error, 2 usage, 130 interrupted."""
     _register()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a Windows console's code page must not end a job
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except CcpAssessError as error:
@@ -50,13 +55,30 @@ def main() -> None:
     except BrokenPipeError:  # `| head` closed the pipe: nothing is wrong
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        from ccp_assess.cli.output import printable
+
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"ccp-assess: {printable(f'{where}{error.strerror or error}')}\n")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("ccp-assess: interrupted; what was finished is kept\n")
         sys.exit(130)
+    except Exception as error:
+        if os.environ.get("CCP_ASSESS_TRACEBACK"):
+            raise
+        from ccp_assess.cli.output import printable
+
+        told = printable(f"{type(error).__name__}: {error}")
+        sys.stderr.write(f"ccp-assess: a fault of our own ({told}); set CCP_ASSESS_TRACEBACK=1 to see where\n")
+        sys.exit(1)
 
 
 def _register() -> None:
     """Attach each group of commands; a group is one module."""
+    from ccp_assess.cli.client import new
+
+    app.command("new")(new)
     from ccp_assess.cli.quality import quality
 
     app.command("quality")(quality)
