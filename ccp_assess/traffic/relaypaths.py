@@ -1,0 +1,110 @@
+"""Which peer a packet belongs to: channels and indications of one relay allocation brought under one name.
+
+The first packets of a call travel in Send and Data indications, which name the peer; after ChannelBind they travel in
+ChannelData, which has only a channel number. Both are one path.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ccp_assess.errors import ParseError
+from ccp_assess.wire import stun
+from ccp_assess.wire.datagram import Datagram
+
+
+class PathKey(NamedTuple):
+    """One path of media.
+
+    Parameters
+    ----------
+    flow
+        Index into the flows.
+    peer
+        ``address:port`` of the relayed peer; ``channel 0x4000`` where the capture does not show it; empty for
+        packets that are not relayed.
+    """
+
+    flow: int
+    peer: str
+
+
+def address_text(address: str, port: int) -> str:
+    """Write address and port as one text.
+
+    Parameters
+    ----------
+    address, port
+        The end.
+
+    Returns
+    -------
+    text
+        IPv6 in brackets.
+
+    Examples
+    --------
+    >>> address_text("2001:db8::1", 4000)
+    '[2001:db8::1]:4000'
+    """
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+class RelayPaths:
+    """Bindings of channels to peers over time.
+
+    Parameters
+    ----------
+    datagrams
+        Rare packets in order of arrival: ChannelBind requests are looked for.
+    """
+
+    def __init__(self, datagrams: Iterable[Datagram]) -> None:
+        self._bindings: dict[tuple[int, int], list[tuple[int, str]]] = {}
+        for datagram in datagrams:
+            if datagram.channel == 0 and datagram.peer is None and datagram.payload[:2] == b"\x00\x09":
+                self._learn(datagram)
+
+    def _learn(self, datagram: Datagram) -> None:
+        try:
+            message = stun.parse_message(datagram.payload, length=datagram.length)
+        except ParseError:
+            return
+        number, peer = message.get("CHANNEL-NUMBER"), message.get("XOR-PEER-ADDRESS")
+        if number is None or peer is None:
+            return
+        bindings = self._bindings.setdefault((datagram.flow, number), [])
+        text = address_text(*peer)
+        if not bindings or bindings[-1][1] != text:
+            bindings.append((datagram.time_ns, text))
+
+    def key(self, flow: int, channel: int, peer: str | None, time_ns: int) -> PathKey:
+        """Name the path of a packet.
+
+        Parameters
+        ----------
+        flow
+            Index into the flows.
+        channel
+            Channel number, 0 if none.
+        peer
+            ``address:port`` if known.
+        time_ns
+            When it was seen: a channel may be bound anew to another peer.
+
+        Returns
+        -------
+        key
+            Equal for all packets of one path.
+        """
+        if peer:
+            return PathKey(flow, peer)
+        if not channel:
+            return PathKey(flow, "")
+        bindings = self._bindings.get((flow, channel))
+        if not bindings:
+            return PathKey(flow, f"channel 0x{channel:04x}")
+        index = bisect_right(bindings, time_ns, key=lambda binding: binding[0]) - 1
+        return PathKey(flow, bindings[max(index, 0)][1])
