@@ -26,6 +26,12 @@ class Hop:
         Sums per hop; ``None`` if nothing answered [ms].
     asn
         Origin AS number, if known.
+    name
+        Host name of who answered, if the tool gave one beside the address.
+    addresses
+        Everyone who answered at this TTL, in order, where it was more than one (several paths at once).
+    annotations
+        What the tool wrote beside the answers, such as ``!H`` or ``!X``, in order.
     """
 
     ttl: int
@@ -37,6 +43,9 @@ class Hop:
     rtt_avg_ms: float | None = None
     rtt_max_ms: float | None = None
     asn: int | None = None
+    name: str | None = None
+    addresses: tuple[str, ...] = ()
+    annotations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

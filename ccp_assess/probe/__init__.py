@@ -1,0 +1,1 @@
+"""Door two: measurement, by our own probes or by what other tools wrote."""
