@@ -71,7 +71,7 @@ def site_rule(value: object) -> SiteRule:
     ('SITE__*.json', 'SITE__*.txt')
     """
     if isinstance(value, dict) and all(isinstance(site, str) for site in value.values()):
-        return SiteRule(by="name", table={str(name): str(site) for name, site in value.items()})
+        return SiteRule(table={str(name): str(site) for name, site in value.items()})
     if value in ("auto", ""):
         return SiteRule()
     if value == "site_id":

@@ -46,7 +46,7 @@ def new_client(folder: str | Path, *, today: date | None = None) -> tuple[Path, 
     folder
         A new folder, an empty one, or a client folder in which files are missing.
     today
-        Day to be written into ``client.toml``, if wanted.
+        Day to be proposed in ``client.toml``.
 
     Returns
     -------
@@ -108,7 +108,6 @@ def _write_if_missing(folder: Path, relative: Path, content: Callable[[], bytes]
 
 def _settings_bytes(name: str, today: date | None) -> bytes:
     regions = list(read_regions())
-    day = f'date = "{today.isoformat()}"' if today else '# date = "2026-11-23"'
     known = "\n".join(f"#   {', '.join(regions[start : start + 5])}" for start in range(0, len(regions), 5))
     text = f"""# Who the client is, what it allows, and what matters to it.
 # A line that begins with # is a comment; delete the # to make it count.
@@ -116,8 +115,9 @@ def _settings_bytes(name: str, today: date | None) -> bytes:
 # or as sheets in questionnaire.xlsx. Only the sites are needed; what is missing is reported as unknown.
 
 [client]
-name = {json.dumps(name, ensure_ascii=False)}
-{day}
+# What is left out here is taken from the sheet client of the questionnaire; a name from this folder's.
+# name = {json.dumps(name, ensure_ascii=False)}
+# date = "{today.isoformat() if today else "2026-11-23"}"
 
 [constraints]
 # Limits come before every comparison. Regions that may be used (all if left out), and those that may not:

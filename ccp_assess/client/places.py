@@ -27,7 +27,7 @@ class Location:
     latitude, longitude
         Decimal degrees [°].
     place
-        City and country as understood, or as written, if given.
+        City and country as written, or the country's name, if given.
     country
         ISO 3166 alpha-2 code, if known.
     """
@@ -174,7 +174,7 @@ def _by_place(row: Row, place: str, *, country: str | None) -> Location:
     return Location(
         latitude=found.latitude,
         longitude=found.longitude,
-        place=found.label,
+        place=place,
         country=found.country,
     )
 

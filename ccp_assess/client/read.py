@@ -57,7 +57,11 @@ def read_client(folder: str | Path) -> Client:
         defaults=workbook.settings if workbook else None,
         defaults_file=f"{workbook.file}, sheet client" if workbook else None,
     )
-    notes: list[str] = []
+    notes = [
+        f"client.toml and the sheet client of {workbook.file} differ in {key}; client.toml was used."
+        for key in settings.overruled
+        if workbook
+    ]
     tables = {name: _read_table(folder, layout, workbook, notes) for name, layout in LAYOUTS.items()}
     _check_sites_given(folder, tables["sites"], workbook)
     for name, rows in tables.items():
@@ -120,7 +124,13 @@ def _read_csv(path: Path, layout: TableLayout, notes: list[str]) -> Sequence[Row
         raise TableError(f"the file cannot be opened ({error.strerror})", file=layout.file) from None
     if not data.strip():
         return []  # an empty file says nothing, as a missing one does
-    return read_rows(_text_of(data, layout, notes), name=layout.file)
+    rows = read_rows(_text_of(data, layout, notes), name=layout.file)
+    return [row for row in rows if not _is_comment(row)]
+
+
+def _is_comment(row: Row) -> bool:
+    """Tell whether a spreadsheet saved a comment line of ours as a quoted cell."""
+    return next((cell for cell in row.cells.values() if cell), "#").startswith("#")
 
 
 def _text_of(data: bytes, layout: TableLayout, notes: list[str]) -> str:

@@ -7,7 +7,7 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class Settings:
         What the client allows, and what matters to it.
     site_rule
         How files in ``probes/`` name their site.
+    overruled
+        Keys that the questionnaire answers otherwise.
     """
 
     name: str | None = None
@@ -43,6 +45,7 @@ class Settings:
     constraints: Constraints = field(default_factory=Constraints)
     weights: Weights = field(default_factory=Weights)
     site_rule: SiteRule = field(default_factory=SiteRule)
+    overruled: tuple[str, ...] = ()
 
 
 def read_settings(
@@ -122,7 +125,20 @@ def settings_from_text(
         if key in values[section]
     }
     problems.raise_first()
-    return _settings(read, source)
+    overruled = [
+        f"{section}.{key}"
+        for section, answers in (defaults or {}).items()
+        for key, answer in answers.items()
+        if key in document.get(section, {}) and _quietly(section, key, answer) != read[section, key]
+    ]
+    return replace(_settings(read, source), overruled=tuple(overruled))
+
+
+def _quietly(section: str, key: str, value: object) -> object:
+    try:
+        return _SECTIONS[section][key](value)
+    except ValueError:
+        return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

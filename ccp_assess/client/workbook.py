@@ -242,17 +242,15 @@ def _rows(sheet: _Sheet, layout: TableLayout) -> list[Row]:
     rows: list[Row] = []
     empty = 0
     for cells in _grid(sheet, first_row=header_row + 1):
-        texts = {
-            names[cell.column]: merged.get((cell.row, cell.column)) or _cell_text(cell, sheet, names, problems)
-            for cell in cells
-            if cell.column in names
-        }
-        first = next((text for text in texts.values() if text), "")
+        own = {names[cell.column]: _cell_text(cell, sheet, names, problems) for cell in cells if cell.column in names}
+        first = next((text for text in own.values() if text), "")
         empty = 0 if first else empty + 1
         if empty > _MOST_EMPTY_ROWS:
             break
         if first and not first.startswith("#"):
-            rows.append(Row(file=sheet.file, line=cells[0].row, cells=texts))
+            row = cells[0].row
+            shared = {name: merged[row, number] for number, name in names.items() if (row, number) in merged}
+            rows.append(Row(file=sheet.file, line=row, cells={**own, **shared}))
     problems.raise_first()
     return rows
 
