@@ -82,3 +82,10 @@ def _register() -> None:
     from ccp_assess.cli.quality import quality
 
     app.command("quality")(quality)
+    from ccp_assess.cli.probe import app as probe
+
+    app.add_typer(probe, name="probe")
+
+    from ccp_assess.cli.allowlist import app as allowlist
+
+    app.add_typer(allowlist, name="allowlist")

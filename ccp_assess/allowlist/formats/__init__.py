@@ -1,0 +1,42 @@
+"""One output format, one small file; each declares what it can express and says what it left out."""
+
+from __future__ import annotations
+
+from ccp_assess.allowlist.formats import tables
+from ccp_assess.allowlist.formats.base import Fitted, Format, Rendered, fit
+from ccp_assess.allowlist.rules import Allowlist
+from ccp_assess.errors import AllowlistError
+
+FORMATS: dict[str, Format] = {form.name: form for form in (tables.TABLE, tables.CSV, tables.JSON, tables.MARKDOWN)}
+"""Every output format by its name on the command line."""
+
+__all__ = ["FORMATS", "Fitted", "Format", "Rendered", "fit", "render"]
+
+
+def render(allowlist: Allowlist, name: str, *, proxy: str | None = None) -> Rendered:
+    """Write rules in a format.
+
+    Parameters
+    ----------
+    allowlist
+        The rules.
+    name
+        Name of the format.
+    proxy
+        ``HOST:PORT`` for what is not in the list, where the format needs one.
+
+    Returns
+    -------
+    rendered
+        Content, and what the format could not say.
+
+    Raises
+    ------
+    AllowlistError
+        If the format is unknown; the text lists the known ones.
+    """
+    form = FORMATS.get(name)
+    if form is None:
+        raise AllowlistError(f"format {name[:40]!r} is unknown; use one of {', '.join(sorted(FORMATS))}")
+    fitted = fit(allowlist, form, proxy=proxy)
+    return Rendered(content=form.write(fitted), left_out=fitted.left_out, suffix=form.suffix)
