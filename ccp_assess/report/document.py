@@ -1,0 +1,194 @@
+"""The client report: one self-contained page, and its PDF where a browser can print."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import jinja2
+from markupsafe import Markup
+
+from ccp_assess import __version__
+from ccp_assess.report import content, pictures, words
+from ccp_assess.report.assumptions import assumption_rows
+from ccp_assess.report.figures.map import chosen_regions
+from ccp_assess.report.files import write_whole
+from ccp_assess.report.pdf import print_pdf
+from ccp_assess.report.sizes import allowlist_sizes
+
+Length = Literal["engineer", "executive"]
+
+# id, title, in the executive length too, starts a printed page
+_SECTIONS: tuple[tuple[str, str, bool, bool], ...] = (
+    ("findings", "Findings", True, True),
+    ("regions", "Which Region", True, True),
+    ("budget", "Latency budget per site", True, True),
+    ("sites", "Sites and measurements", False, True),
+    ("calls", "Calls", False, True),
+    ("firewall", "Firewall rules", False, True),
+    ("workstation", "Workstations and probes", False, False),
+    ("unknowns", "What is unknown", True, True),
+    ("assumptions", "Assumptions", True, False),
+    ("method", "Method and sources", True, True),
+    ("repeat", "Appendix: how to repeat this assessment", False, True),
+)
+
+
+def write_report(
+    assessment: Any, folder: str | Path, *, length: Length = "engineer", pdf: bool = True, name: str = "report"
+) -> dict[str, Any]:
+    """Write the report of an assessment.
+
+    Parameters
+    ----------
+    assessment
+        A client assessment.
+    folder
+        Where the files shall stand; it is made.
+    length
+        ``engineer`` for everything, ``executive`` for the answer, findings, comparison, budget and unknowns.
+    pdf
+        Whether to print a PDF too.
+    name
+        First part of the file names.
+
+    Returns
+    -------
+    paths
+        ``html`` and ``pdf`` (``None`` if there is none) as text, and ``pdf_reason``.
+    """
+    html_path = Path(folder) / f"{name}.html"
+    write_whole(html_path, render_report(assessment, length=length))
+    pdf_path, reason = None, "No PDF was asked for."
+    if pdf:
+        printed = print_pdf(html_path, Path(folder) / f"{name}.pdf")
+        pdf_path, reason = printed.path, printed.reason
+    return {"html": str(html_path), "pdf": None if pdf_path is None else str(pdf_path), "pdf_reason": reason}
+
+
+def render_report(assessment: Any, *, length: Length = "engineer") -> str:
+    """Return the report as one HTML document that asks no server for anything.
+
+    Parameters
+    ----------
+    assessment
+        A client assessment.
+    length
+        ``engineer`` or ``executive``.
+
+    Returns
+    -------
+    html
+        The page.
+    """
+    sections = [
+        {"id": key, "title": title, "chapter": chapter, "template": f"sections/{key}.html.j2"}
+        for key, title, executive, chapter in _SECTIONS
+        if executive or length == "engineer"
+    ]
+    return _environment().get_template("report.html.j2").render(sections=sections, **report_context(assessment))
+
+
+def report_context(assessment: Any) -> dict[str, Any]:
+    """Return everything that the templates show.
+
+    Parameters
+    ----------
+    assessment
+        A client assessment.
+
+    Returns
+    -------
+    context
+        Rows, sentences and pictures by name.
+    """
+    findings = content.finding_rows(assessment)
+    measured = content.measurement_rows(assessment)
+    calls = content.call_rows(assessment)
+    option = next((o for o in content.option_rows(assessment.ranking) if o["chosen"]), None)
+    allowlist = assessment.allowlist or {}
+    documents = [entry["document"] for entry in assessment.captures]
+    captures = [capture for document in documents for capture in document["captures"]]
+    return {
+        "client": assessment.client,
+        "assessed_at": assessment.assessed_at,
+        "valid_until": content.valid_until(assessment.assessed_at),
+        "version": __version__,
+        "sentences": list(assessment.sentences),
+        "ranking": assessment.ranking,
+        "findings": findings,
+        "front": content.front_findings(findings),
+        "options": content.option_rows(assessment.ranking),
+        "excluded": content.excluded_rows(assessment.ranking),
+        "budgets": content.budget_rows(assessment),
+        "callers": content.caller_rows(assessment, option),
+        "transfers": content.transfer_rows(assessment, option),
+        "sites": content.site_rows(assessment, measured),
+        "measurements": measured,
+        "calls": calls,
+        "capture_count": len(documents),
+        "most_calls": content.MOST_CALL_ROWS,
+        "damaged": [capture for capture in captures if capture.get("ended_early")],
+        "captures": captures,
+        "rules": content.rule_rows(allowlist),
+        "rule_regions": chosen_regions(assessment.ranking),
+        "opened": allowlist.get("addresses_opened") or {"v4": None, "v6": None},
+        "notes": allowlist.get("notes") or [],
+        "audits": content.audit_parts(assessment),
+        "diagnoses": content.diagnosis_rows(assessment),
+        "unknowns": list(assessment.unknowns),
+        "assumptions": assumption_rows(assessment),
+        "references": content.reference_rows(),
+        "versions": content.versions(),
+        "files": content.input_files(assessment),
+        "folder": str(assessment.client.folder),
+        "pictures": _pictures(assessment, calls),
+    }
+
+
+def _pictures(assessment: Any, calls: list[dict[str, Any]]) -> dict[str, Any]:
+    paths = content.paths_to_draw(assessment)
+    return {
+        "map": pictures.map_picture(assessment),
+        "comparison": pictures.comparison_picture(assessment),
+        "probability": pictures.probability_picture(assessment),
+        "budget": pictures.budget_picture(assessment),
+        "paths": [pictures.path_picture(document, region, index) for index, (document, region) in enumerate(paths)],
+        "calls": [
+            {"call": series.call, "drawn": pictures.call_picture(series, index)}
+            for index, series in enumerate(content.worst_series(calls))
+        ],
+        "sizes": pictures.size_picture(allowlist_sizes(chosen_regions(assessment.ranking))),
+    }
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ccp_assess.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_shown,
+    )
+    environment.filters.update(
+        ms=words.ms,
+        pct=words.pct,
+        number=words.number,
+        band=words.band,
+        day=words.day,
+        minute=words.minute,
+        clean=words.clean,
+        plain=words.plain,
+        big=words.big,
+    )
+    source, _, _ = environment.loader.get_source(environment, "report.css")  # type: ignore[union-attr]
+    environment.globals["css"] = Markup(source)  # noqa: S704 - our own style sheet
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    """Show what is not known as the word for it, wherever a template forgot to ask."""
+    return words.UNKNOWN if value is None else value

@@ -1,0 +1,23 @@
+"""Pictures of results: ``draw_…(result, ax=None) -> (fig, ax)``, without windows and without global state.
+
+Measured is solid, modelled dashed and hatched, assumed dotted and pale, in every picture.
+"""
+
+from __future__ import annotations
+
+from ccp_assess.report.figures.allowlist import draw_allowlist_size
+from ccp_assess.report.figures.budget import draw_latency_budget
+from ccp_assess.report.figures.calls import draw_call_timeline
+from ccp_assess.report.figures.map import draw_map
+from ccp_assess.report.figures.options import draw_probability, draw_region_comparison
+from ccp_assess.report.figures.paths import draw_path
+
+__all__ = [
+    "draw_allowlist_size",
+    "draw_call_timeline",
+    "draw_latency_budget",
+    "draw_map",
+    "draw_path",
+    "draw_probability",
+    "draw_region_comparison",
+]

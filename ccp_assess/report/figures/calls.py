@@ -1,0 +1,256 @@
+"""One call over time: setup phases, loss, jitter and round trips on one clock, findings at their moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ccp_assess.report.style import CRITICAL, FONT_SIZE, INK, PART_COLOURS, QUIET, axes_for, bare, label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSeries:
+    """What happened during one call, on a clock that starts with it.
+
+    Parameters
+    ----------
+    call
+        The row of the contract's ``calls``.
+    loss
+        Offset, packets expected and packets lost of each second towards the agent [s, count, count].
+    jitter
+        Offset and jitter of each second towards the agent [s, ms].
+    media_rtt, relay_rtt
+        Offset and round-trip time of each answered request [s, ms].
+    duration_s
+        Length of the call; ``None`` if its end is unknown [s].
+    """
+
+    call: dict[str, Any]
+    loss: tuple[tuple[float, int, int], ...]
+    jitter: tuple[tuple[float, float], ...]
+    media_rtt: tuple[tuple[float, float], ...]
+    relay_rtt: tuple[tuple[float, float], ...]
+    duration_s: float | None
+
+
+def seconds_since(start: str | None, instant: str | None) -> float | None:
+    """Return the time from one instant to another.
+
+    Parameters
+    ----------
+    start, instant
+        RFC 3339 instants.
+
+    Returns
+    -------
+    offset_s
+        ``None`` where one of them is unknown or unreadable [s].
+
+    Examples
+    --------
+    >>> seconds_since("2026-11-22T23:06:38.5Z", "2026-11-22T23:06:40.000000001Z")
+    1.500000001
+    """
+    try:
+        first, second = _split(start), _split(instant)
+    except (TypeError, ValueError):
+        return None
+    return (second[0] - first[0]).total_seconds() + (second[1] - first[1]) / 1e9
+
+
+def _split(instant: str | None) -> tuple[datetime, int]:
+    """Whole seconds and nanoseconds: nanoseconds of a date would not survive a float."""
+    if instant is None:
+        raise ValueError("no instant")
+    base, _, fraction = instant.rstrip("Z").partition(".")
+    return datetime.fromisoformat(base), int((fraction + "000000000")[:9])
+
+
+def call_series(document: dict[str, Any], call: dict[str, Any]) -> CallSeries:
+    """Collect what a capture document says of one call, second by second.
+
+    Parameters
+    ----------
+    document
+        The document of ``capture read``; its ``seconds`` (one row per stream and second) are used where present.
+    call
+        One of its calls.
+
+    Returns
+    -------
+    series
+        With empty series where the document does not hold them.
+    """
+    start, end = call.get("start_time"), call.get("end_time")
+    duration = seconds_since(start, end)
+    loss: dict[float, list[int]] = {}
+    jitter: dict[float, float] = {}
+    for row in document.get("seconds") or []:
+        if row.get("call_id") != call["call_id"] or row.get("direction") != "in":
+            continue
+        at = seconds_since(start, row.get("time"))
+        if at is None:
+            continue
+        counts = loss.setdefault(round(at, 1), [0, 0])
+        counts[0] += int(row.get("packets") or 0) + max(int(row.get("lost") or 0), 0)
+        counts[1] += max(int(row.get("lost") or 0), 0)
+        if row.get("jitter_ms") is not None:
+            jitter[round(at, 1)] = max(jitter.get(round(at, 1), 0.0), float(row["jitter_ms"]))
+    relay = call.get("relay") or {}
+    media_rtt, relay_rtt = [], []
+    for row in document.get("transactions") or []:
+        at = seconds_since(start, row.get("time"))
+        if row.get("rtt_ms") is None or at is None or not -30 <= at <= (duration or 0) + 1:
+            continue
+        if row["inside_relay"]:
+            media_rtt.append((at, float(row["rtt_ms"])))
+        elif relay.get("address") in {row["dst"], row["src"]}:
+            relay_rtt.append((at, float(row["rtt_ms"])))
+    return CallSeries(
+        call=call,
+        loss=tuple((at, counts[0], counts[1]) for at, counts in sorted(loss.items())),
+        jitter=tuple(sorted(jitter.items())),
+        media_rtt=tuple(media_rtt),
+        relay_rtt=tuple(relay_rtt),
+        duration_s=duration,
+    )
+
+
+def draw_call_timeline(result: Any, ax: Axes | None = None, *, call_id: str | None = None) -> tuple[Figure, Axes]:
+    """Draw one call: loss, jitter and round trips, each second, on one clock.
+
+    Parameters
+    ----------
+    result
+        A :class:`CallSeries`, or the document of ``capture read`` (or what has ``to_document()``).
+    ax
+        Axes to draw within; a new picture without.
+    call_id
+        Which call of a document; the first if ``None``.
+
+    Returns
+    -------
+    figure, axes
+        The picture; the axes hold three smaller ones.
+    """
+    series = _series_of(result, call_id)
+    if ax is None:
+        figure, ax = axes_for(None, 7.2, 2.75)
+        figure.set_layout_engine("none")
+        ax.set_position((0.06, 0.135, 0.93, 0.81))
+    else:
+        figure, ax = axes_for(ax)
+    ax.axis("off")
+    length = (
+        max(series.duration_s or 0.0, *(at for at, *_ in (*series.loss, *series.media_rtt)), 1.0)
+        if (series.loss or series.media_rtt)
+        else max(series.duration_s or 0.0, 1.0)
+    )
+    rows = (_draw_loss, _draw_jitter, _draw_round_trips)
+    for index, draw in enumerate(rows):
+        small = ax.inset_axes((0.0, 0.72 - index * 0.36, 1.0, 0.215))
+        bare(small, grid="y")
+        draw(small, series)
+        small.set_xlim(min(0.0, -0.02 * length), length * 1.01)
+        small.tick_params(labelsize=FONT_SIZE - 1)
+        small.yaxis.set_major_locator(_few())
+        if index < len(rows) - 1:
+            small.set_xticklabels([])
+        else:
+            small.set_xlabel("Seconds since the call began", fontsize=FONT_SIZE - 0.5, color=INK)
+    return figure, ax
+
+
+def _few() -> MaxNLocator:
+    return MaxNLocator(nbins=2, min_n_ticks=2)
+
+
+def _series_of(result: Any, call_id: str | None) -> CallSeries:
+    if isinstance(result, CallSeries):
+        return result
+    document = result if isinstance(result, dict) else result.to_document()
+    calls = document["calls"]
+    call = next((call for call in calls if call_id in {None, call["call_id"]}), None)
+    if call is None:
+        raise KeyError(f"the capture holds no call {label(call_id)!r}")
+    return call_series(document, call)
+
+
+def _name(small: Axes, words: str) -> None:
+    small.text(0.0, 1.06, words, transform=small.transAxes, fontsize=FONT_SIZE - 0.5, color=INK, ha="left", va="bottom")
+
+
+def _absent(small: Axes, words: str) -> None:
+    small.set_yticks([])
+    small.text(
+        0.5,
+        0.45,
+        words,
+        transform=small.transAxes,
+        fontsize=FONT_SIZE - 0.5,
+        color=QUIET,
+        ha="center",
+        va="center",
+        style="italic",
+    )
+
+
+def _draw_loss(small: Axes, series: CallSeries) -> None:
+    _name(small, "Loss towards the agent, each second [%]")
+    if not series.loss:
+        _absent(small, "unknown: no one-second series")
+        return
+    shares = [100 * lost / expected if expected else 0.0 for _, expected, lost in series.loss]
+    small.bar([at for at, *_ in series.loss], shares, width=1.0, align="edge", color=CRITICAL, zorder=2)
+    small.set_ylim(0, max(5.0, max(shares) * 1.15))
+
+
+def _draw_jitter(small: Axes, series: CallSeries) -> None:
+    _name(small, "Jitter towards the agent, RFC 3550 [ms]")
+    if not series.jitter:
+        _absent(small, "unknown")
+        return
+    small.plot(
+        [at for at, _ in series.jitter],
+        [value for _, value in series.jitter],
+        color=PART_COLOURS["caller"],
+        linewidth=1.6,
+        zorder=2,
+        drawstyle="steps-post",
+    )
+    small.set_ylim(0, max(10.0, 1.15 * max(value for _, value in series.jitter)))
+
+
+def _draw_round_trips(small: Axes, series: CallSeries) -> None:
+    _name(small, "Round trip to the media server (●) and to the relay (△) [ms]")
+    if not series.media_rtt and not series.relay_rtt:
+        _absent(small, "unknown: no answered STUN request")
+        return
+    small.plot(
+        [at for at, _ in series.media_rtt],
+        [rtt for _, rtt in series.media_rtt],
+        marker="o",
+        markersize=3.5,
+        linewidth=1.0,
+        color=PART_COLOURS["agent"],
+        zorder=3,
+    )
+    small.plot(
+        [at for at, _ in series.relay_rtt],
+        [rtt for _, rtt in series.relay_rtt],
+        marker="^",
+        markersize=4,
+        linestyle="none",
+        markerfacecolor="none",
+        markeredgecolor=INK,
+        markeredgewidth=0.8,
+        zorder=3,
+    )
+    top = max(rtt for _, rtt in (*series.media_rtt, *series.relay_rtt))
+    small.set_ylim(0, max(20.0, top * 1.15))

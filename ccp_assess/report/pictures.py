@@ -1,0 +1,250 @@
+"""The pictures of the report: each as inline SVG with a title, a description in words and a caption."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from ccp_assess.report import figures
+from ccp_assess.report.budgets import SiteBudget, site_budgets
+from ccp_assess.report.figures.calls import CallSeries
+from ccp_assess.report.figures.map import chosen_regions
+from ccp_assess.report.figures.options import eligible
+from ccp_assess.report.style import inline_svg
+from ccp_assess.report.words import clean, ms, number, pct, with_unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """A picture ready for the page.
+
+    Parameters
+    ----------
+    svg
+        Inline SVG, safe.
+    caption
+        What to see in it, one or two sentences.
+    """
+
+    svg: Markup
+    caption: str
+
+
+def _drawn(figure: Figure, *, key: str, title: str, description: str, caption: str) -> Drawn:
+    svg = inline_svg(figure, key=key, title=title, description=description)
+    return Drawn(svg=Markup(svg), caption=caption)  # noqa: S704 - inline_svg escapes every text it places
+
+
+def map_picture(assessment: Any) -> Drawn:
+    """Draw the map of the first page.
+
+    Parameters
+    ----------
+    assessment
+        The assessment.
+
+    Returns
+    -------
+    picture
+        Sites, caller origins, transfer targets, Regions and legs.
+    """
+    client = assessment.client
+    chosen = " and ".join(chosen_regions(assessment.ranking)) or "no Region"
+    sites = ", ".join(f"{clean(site.name or site.site_id, 60)} ({site.agents} agents)" for site in client.sites[:12])
+    description = (
+        f"World map with {len(client.sites)} sites, {len(client.callers)} caller origins and "
+        f"{len(client.transfers)} transfer targets; recommended: {chosen}. "
+        f"Sites: {sites}{' and more' if len(client.sites) > 12 else ''}."
+    )
+    return _drawn(
+        figures.draw_map(assessment)[0],
+        key="map",
+        title="Map of sites, callers and Regions",
+        description=description,
+        caption="Every line is a leg to the recommended Region: solid measured, dashed modelled, dotted assumed. "
+        "Outline: Natural Earth 1:110m, public domain.",
+    )
+
+
+def budget_picture(assessment: Any) -> Drawn | None:
+    """Draw the latency budgets.
+
+    Parameters
+    ----------
+    assessment
+        The assessment.
+
+    Returns
+    -------
+    picture
+        ``None`` without an option to show.
+    """
+    budgets = site_budgets(assessment.client, assessment.ranking)
+    if not budgets:
+        return None
+    description = "Bars of one-way delay. " + " ".join(_budget_words(budget) for budget in budgets[:12])
+    return _drawn(
+        figures.draw_latency_budget(assessment)[0],
+        key="budget",
+        title="Latency budget per site",
+        description=description,
+        caption="One bar per site, from the caller's mouth (left) to the agent's ear (right).",
+    )
+
+
+def _budget_words(budget: SiteBudget) -> str:
+    parts = ", ".join(f"{part.label} {ms(part.one_way_ms)} {part.basis}" for part in budget.parts)
+    return f"{clean(budget.name, 60)}: {ms(budget.total_ms)} ({parts})."
+
+
+def comparison_picture(assessment: Any) -> Drawn | None:
+    """Draw the comparison of the options.
+
+    Parameters
+    ----------
+    assessment
+        The assessment.
+
+    Returns
+    -------
+    picture
+        ``None`` where every option is excluded.
+    """
+    options = eligible(assessment.ranking)
+    if not options:
+        return None
+    description = "; ".join(
+        f"{' + '.join(o['regions'])}: mean {ms(o['mouth_to_ear_ms']['mean'])}, "
+        f"95th percentile {ms(o['mouth_to_ear_ms']['p95'])}"
+        for o in options[:12]
+    )
+    more = (
+        f" The {number(len(options) - 12)} options behind the first 12 are in the table." if len(options) > 12 else ""
+    )
+    return _drawn(
+        figures.draw_region_comparison(assessment)[0],
+        key="comparison",
+        title="Mouth-to-ear delay of the options",
+        description=description,
+        caption="Left is better. The band says how well the mean is known; the mark at the right end is the "
+        f"95th percentile of calls.{more}",
+    )
+
+
+def probability_picture(assessment: Any) -> Drawn | None:
+    """Draw how often each option comes out best.
+
+    Parameters
+    ----------
+    assessment
+        The assessment.
+
+    Returns
+    -------
+    picture
+        ``None`` where no probability is known.
+    """
+    options = [option for option in eligible(assessment.ranking) if option["probability_best_pct"] is not None]
+    if not options:
+        return None
+    description = "; ".join(f"{' + '.join(o['regions'])} {pct(o['probability_best_pct'])}" for o in options[:8])
+    return _drawn(
+        figures.draw_probability(assessment)[0],
+        key="probability",
+        title="Probability of being the best option",
+        description=description,
+        caption="How often each option wins when every uncertain number is drawn from its band.",
+    )
+
+
+def path_picture(document: dict[str, Any], region: dict[str, Any], number_on_page: int) -> Drawn:
+    """Draw one path hop by hop.
+
+    Parameters
+    ----------
+    document
+        The probe document.
+    region
+        The entry of its ``regions`` that holds the path.
+    number_on_page
+        Makes the picture's key unique.
+
+    Returns
+    -------
+    picture
+        Round-trip time to each hop.
+    """
+    path = region["path"]
+    silent = sum(hop["address"] is None for hop in path["hops"])
+    site, where = clean(document.get("site_id"), 60), clean(region.get("region_code"), 40)
+    count = "the destination did not answer, so the hop count is unknown"
+    if path.get("hop_count") is not None:
+        count = f"the destination answered at hop {path['hop_count']}"
+    description = f"{len(path['hops'])} hops from {site} to {where}; {silent} silent; {count}."
+    return _drawn(
+        figures.draw_path(region)[0],
+        key=f"path{number_on_page}",
+        title=f"Path from {site} to {where}",
+        description=description,
+        caption=f"{site} to {where}: {count}. A silent hop forwards without answering; loss at a hop that later "
+        "hops do not show is no loss.",
+    )
+
+
+def call_picture(series: CallSeries, number_on_page: int) -> Drawn:
+    """Draw one call over time.
+
+    Parameters
+    ----------
+    series
+        The call, second by second.
+    number_on_page
+        Makes the picture's key unique.
+
+    Returns
+    -------
+    picture
+        Loss, jitter and round trips.
+    """
+    lost = sum(count for _, _, count in series.loss)
+    worst = max((value for _, value in series.jitter), default=None)
+    description = (
+        f"Call {clean(series.call['call_id'], 40)}, {with_unit(series.duration_s, 's')} long: {number(lost)} packets "
+        f"lost towards the agent, jitter up to {ms(worst, 1)}, {len(series.media_rtt)} round trips to the media server."
+    )
+    return _drawn(
+        figures.draw_call_timeline(series)[0],
+        key=f"call{number_on_page}",
+        title="Call over time",
+        description=description,
+        caption="Loss, jitter and round trips on one clock.",
+    )
+
+
+def size_picture(rows: list[dict[str, Any]]) -> Drawn | None:
+    """Draw how many addresses each option of the allowlist opens.
+
+    Parameters
+    ----------
+    rows
+        ``option`` and ``v4`` of each.
+
+    Returns
+    -------
+    picture
+        ``None`` without rows.
+    """
+    if not rows:
+        return None
+    description = "; ".join(f"{row['option']}: {number(row['v4'])} IPv4 addresses" for row in rows)
+    return _drawn(
+        figures.draw_allowlist_size(rows)[0],
+        key="sizes",
+        title="Addresses opened by each option",
+        description=description,
+        caption="How many addresses the firewall would have to trust under each option; each line of the scale is "
+        "a hundred times more than the one before.",
+    )
