@@ -89,3 +89,6 @@ def _register() -> None:
     from ccp_assess.cli.allowlist import app as allowlist
 
     app.add_typer(allowlist, name="allowlist")
+    from ccp_assess.cli.trial import trial
+
+    app.command("trial")(trial)

@@ -1,0 +1,55 @@
+"""`ccp-assess trial`: the 200-call trial, planned and judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def trial(
+    calls: int | None = typer.Option(None, "--calls", help="Calls made."),
+    failures: int | None = typer.Option(None, "--failures", help="Calls that failed."),
+    log: Path | None = typer.Option(None, "--log", help="CSV of calls: time, class, outcome."),
+    sequential: bool = typer.Option(False, "--sequential", help="Judge a log that is still growing, at every look."),
+    plan_rate: float | None = typer.Option(None, "--plan", help="How many calls tell a true rate of X % from 2 %."),
+    power: float = typer.Option(80.0, "--power", help="Chance that the planned trial decides, in percent."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Judge a trial of calls: whether the error rate is below 2 %."""
+    from ccp_assess.cli.output import print_json, printable
+    from ccp_assess.trial import count_calls, judge, plan, read_log
+
+    if sum((plan_rate is not None, log is not None, calls is not None or failures is not None)) != 1:
+        raise typer.BadParameter("give --calls with --failures, or --log FILE, or --plan RATE")
+    if plan_rate is not None:
+        planned = plan(plan_rate, power)
+        if as_json:
+            print_json(planned.to_document())
+            return
+        word = "at most" if planned.expects == "pass" else "at least"
+        typer.echo(
+            f"{planned.calls} calls: if the true rate is {plan_rate:g} %, the trial ends with a {planned.expects} with "
+            f"a chance of at least {power:g} % ({word} {planned.most_failures} failures)."
+        )
+        return
+    if log is not None:
+        result = count_calls(read_log(log), sequential=sequential)
+    elif calls is None or failures is None:
+        raise typer.BadParameter("--calls and --failures belong together")
+    else:
+        result = judge(calls, failures, sequential=sequential)
+    if as_json:
+        print_json(result.to_document())
+        return
+    low, high = result.ci95_pct
+    typer.echo(
+        f"{result.verdict.upper()}: {result.failures} of {result.calls} calls failed, {result.failure_rate_pct:.2f} %"
+    )
+    typer.echo(f"95 % interval: {low:.2f} to {high:.2f} % (exact); judged by {result.method}")
+    for name, counts in result.by_class.items():
+        typer.echo(f"{name}: {counts['calls']} calls, {counts['failures']} failed")
+    for reason in result.reasons:
+        typer.echo(f"- {printable(reason)}")
+    if result.calls_needed is not None:
+        typer.echo(f"Still needed: {result.calls_needed} calls, if none of them fails.")
