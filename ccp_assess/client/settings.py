@@ -162,8 +162,9 @@ def _settings(read: Mapping[tuple[str, str], Any], source: _Source) -> Settings:
     both = sorted(set(constraints.allowed_regions) & set(constraints.excluded_regions))
     if both:
         raise source.wrong("constraints", "excluded_regions", f"{both[0]} is both allowed and excluded; choose one")
-    if not any((weights.agents, weights.callers, weights.transfers, weights.hops)):
-        raise source.wrong("weights", "agents", "all weights are 0, so nothing matters; give one of them more")
+    if not any((weights.agents, weights.callers, weights.transfers)):
+        problem = "the weights of agents, callers and transfers are all 0, so nothing matters; give one of them more"
+        raise source.wrong("weights", "agents", problem)
     rule = read.get(("measure", "probes_match"))
     return Settings(
         name=read.get(("client", "name")),

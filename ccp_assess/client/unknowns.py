@@ -53,7 +53,7 @@ def _of_tables(client: Client, rows: Sequence[Row]) -> list[str]:
     sentences = []
     if not client.callers:
         sentences.append(
-            "Where customers call from is unknown (callers.csv has no rows); callers do not count in the ranking."
+            "Where customers call from is unknown (callers.csv has no rows); they are taken to be where the agents are."
         )
     if not client.transfers:
         sentences.append(

@@ -68,7 +68,7 @@ def test_the_name_of_the_folder_stands_in_for_a_missing_name(folder: Path, write
         ("[weights]\nagents = -1\n", 2, ["negative"]),
         ("[weights]\nagents = nan\n", 2, ["no number"]),
         ("[weights]\nhops = true\n", 2, ["no number"]),
-        ("[weights]\nagents = 0\ncallers = 0\ntransfers = 0\n", 2, ["all weights are 0"]),
+        ("[weights]\nagents = 0\ncallers = 0\ntransfers = 0\n", 2, ["are all 0"]),
         ('[client]\ndate = "yesterday"\n', 2, ["2026-11-23"]),
         ("[client]\nname = 7\n", 2, ["quotation marks"]),
         ('[measure]\nprobes_match = "whatever"\n', 2, ["SITE__*.json|txt"]),
