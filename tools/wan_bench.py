@@ -36,6 +36,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 CLONE_NEWNET = 0x40000000
 TUNSETIFF = 0x400454CA
@@ -389,7 +390,7 @@ class Bench:
         self.threads: list[threading.Thread] = []
         self.emulator: Emulator | None = None
 
-    def __enter__(self) -> Bench:
+    def __enter__(self) -> Self:
         try:
             self._build()
         except BaseException:

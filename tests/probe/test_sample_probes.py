@@ -1,0 +1,48 @@
+"""The sample client's probes: all are read, all say that they come from a bench, all agree with its plan."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from ccp_assess.probe.imports import probe_document_json, read_probe_file
+
+SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
+FILES = sorted(path.relative_to(SAMPLE).as_posix() for path in (SAMPLE / "probes").glob("*/*"))
+
+
+def test_there_are_probes_of_every_site_of_the_sample():
+    assert {name.split("/")[1] for name in FILES} == {"DEN", "SLC", "HOM", "CPT", "MAN"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_probe_of_the_sample_is_marked_and_names_its_region(name):
+    document = probe_document_json(read_probe_file(SAMPLE / name, name.split("/")[1]))
+    assert document["host"]["vantage"] == "bench"
+    assert document["site_id"] == name.split("/")[1]
+    assert {row["region_code"] for row in document["regions"]} == {name.split("__")[1]}
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if "lab-" not in name])
+def test_a_probe_of_the_bench_agrees_with_what_the_bench_was_told(name):
+    site, region = name.split("/")[1], name.split("__")[1]
+    truth = json.loads((SAMPLE / "bench-truth.json").read_text())[site][region]
+    (row,) = read_probe_file(SAMPLE / name).regions
+    if "udp3478" in name:
+        assert row.path.hop_count is None  # the firewall of that site drops it
+        assert row.rtt_p50_ms is None
+        return
+    assert row.path.hop_count == truth["hop_count"]
+    assert truth["rtt_ms"] <= row.rtt_min_ms <= truth["rtt_ms"] + 12
+
+
+def test_the_plan_of_the_bench_is_the_truth_beside_the_sample():
+    place = SAMPLE.parents[1] / "tools" / "wan_bench.py"
+    spec = importlib.util.spec_from_file_location("wan_bench_plan", place)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["wan_bench_plan"] = module
+    spec.loader.exec_module(module)
+    plan = module.read_plan(place.with_name("wan_bench_sample.toml"))
+    assert module.truth_of(plan) == json.loads((SAMPLE / "bench-truth.json").read_text())

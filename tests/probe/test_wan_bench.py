@@ -1,0 +1,137 @@
+"""The bench end to end: unmodified mtr and traceroute measure a WAN whose truth is known, and we read what they print."""
+
+import importlib.util
+import os
+import socket
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+
+from ccp_assess.probe.imports import parse_probe_bytes
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def load_bench():
+    spec = importlib.util.spec_from_file_location("wan_bench", ROOT / "tools" / "wan_bench.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["wan_bench"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+wan = load_bench()
+
+PLAN = """
+seed = 7
+[regions.us-east-1]
+addresses = ["15.193.6.20"]
+[regions.eu-west-2]
+addresses = ["15.193.5.20"]
+[regions.eu-central-1]
+addresses = ["2600:f0f2:7103::20", "15.193.4.20"]
+[sites.A]
+address = "10.44.0.2"
+first_hops = [{ address = "10.44.0.1", rtt_ms = 0.5 }, { addresses = ["100.64.1.1", "100.64.1.2"], rtt_ms = 4 }]
+[sites.A.ways]
+us-east-1 = { rtt_ms = 40, hops = 7, silent = [2] }
+eu-west-2 = { rtt_ms = 80, hops = 10, drop = ["udp/3478"], drop_at = 3 }
+[sites.B]
+address = "10.45.0.2"
+first_hops = [{ address = "10.45.0.1", rtt_ms = 1 }]
+[sites.B.ways]
+us-east-1 = { rtt_ms = 20, hops = 5, loss_pct = 30 }
+"""
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    if os.geteuid() != 0 or not Path("/dev/net/tun").exists():
+        pytest.skip("the bench needs root and /dev/net/tun; neither its ways nor our reading of them were tested here")
+    for program in ("ip", "mtr", "traceroute", "turnserver"):
+        if not any(
+            (Path(folder) / program).exists() for folder in os.environ["PATH"].split(":") + ["/usr/sbin", "/sbin"]
+        ):
+            pytest.skip(f"missing tool: {program}")
+    plan = tmp_path_factory.mktemp("bench") / "plan.toml"
+    plan.write_text(PLAN)
+    with wan.Bench(wan.read_plan(plan)) as running:
+        yield running
+    left = [path.name for path in Path("/run/netns").glob(f"wb{os.getpid():x}-*")]
+    assert left == []
+
+
+def measured(bench, site, *command):
+    done = bench.run(site, command)
+    assert done.returncode == 0, done.stderr
+    text = f"$ {' '.join(command)}\n{done.stdout}" if "--json" not in command else done.stdout
+    (row,) = parse_probe_bytes(text.encode()).regions
+    return row
+
+
+def near(value, truth):
+    """Whether a round trip is the configured one: never less, and no more above it than a busy computer adds."""
+    return truth - 0.5 <= value <= truth + 150.0
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("region", "hops", "rtt"), [("us-east-1", 7, 40.0), ("eu-west-2", 10, 80.0)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mtr --json -n -c 4 -i 0.1 -G 1 {}",
+        "mtr --report --report-wide -n -c 4 -i 0.1 -G 1 {}",
+        "mtr --csv -n -c 4 -i 0.1 -G 1 {}",
+        "traceroute -n -I -q 3 -w 2 {}",
+        "traceroute -n -T -p 443 -q 3 -w 2 {}",
+        "traceroute -n -q 3 -w 2 {}",
+    ],
+)
+def test_real_tools_on_the_bench_are_read_to_the_configured_truth(bench, command, region, hops, rtt):
+    target = bench.plan.regions[region][0]
+    row = measured(bench, "A", *command.format(target).split())
+    assert row.region_code == region
+    assert row.path.hop_count == hops
+    assert near(row.rtt_min_ms, rtt)
+    assert row.received == row.sent
+    way = bench.plan.ways["A", region]
+    for hop, router in zip(row.path.hops, way.routers, strict=False):
+        if router.silent:
+            assert hop.address is None
+            assert hop.rtt_min_ms is None
+        else:
+            assert set(hop.addresses or (hop.address,)) <= set(router.addresses)
+            assert near(hop.rtt_min_ms, router.rtt_ms)
+
+
+@pytest.mark.root
+def test_loss_of_the_way_is_loss_at_the_destination(bench):
+    row = measured(bench, "B", *"mtr --json -n -c 60 -i 0.1 -G 1 15.193.6.20".split())
+    lost = 1 - row.received / row.sent
+    assert 0.3 < lost < 0.7  # 30 % in each direction is 51 % of round trips; 60 probes
+    assert row.path.hop_count == 5
+
+
+@pytest.mark.root
+def test_a_dropped_port_ends_the_trace_without_a_hop_count(bench):
+    row = measured(bench, "A", *"traceroute -n -U -p 3478 -q 1 -w 0.5 -m 8 15.193.5.20".split())
+    assert (row.path.hop_count, row.path.destination_answered, row.rtt_p50_ms) == (None, False, None)
+    assert row.path.technique == "udp"
+    assert [hop.address is not None for hop in row.path.hops] == [True, True, True, False, False, False, False, False]
+
+
+@pytest.mark.root
+def test_the_relay_answers_stun_and_asks_for_credentials(bench):
+    allocate = struct.pack("!HHI", 0x0003, 8, 0x2112A442) + os.urandom(12) + struct.pack("!HHI", 0x0019, 4, 17 << 24)
+    binding = struct.pack("!HHI", 0x0001, 0, 0x2112A442) + os.urandom(12)
+    kinds = []
+    with wan.inside(bench.namespace("A")), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        asker.settimeout(3)
+        for request in (binding, allocate):
+            asker.sendto(request, ("15.193.6.20", 3478))
+            answer = asker.recv(2000)
+            assert answer[8:20] == request[8:20]
+            kinds.append(struct.unpack("!H", answer[:2])[0])
+    assert kinds == [0x0101, 0x0113]  # success; 401, with which the relay says that it is one
