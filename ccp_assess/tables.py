@@ -49,6 +49,7 @@ def _column(name: str, kind: ColumnType, unit: str, label: str, meaning: str) ->
 COLUMNS: dict[str, Column] = {
     column.name: column
     for column in (
+        # clients' tables
         _column("site_id", "text", "", "Site", "Short name of a place where agents work, unique."),
         _column("name", "text", "", "Name", "Name for people."),
         _column("place", "text", "", "Place", "City and country, as in `Lisbon, PT`."),
@@ -56,19 +57,197 @@ COLUMNS: dict[str, Column] = {
         _column("latitude", "number", "°", "Latitude", "Decimal degrees, north positive."),
         _column("longitude", "number", "°", "Longitude", "Decimal degrees, east positive."),
         _column("agents", "integer", "", "Agents", "Number of agents: the weight of a site."),
-        _column("access", "text", "", "Access", "office, home, vpn, vdi or direct_connect."),
-        _column("subnets", "text", "", "Subnets", "CIDRs of the workstations, separated by spaces."),
+        _column(
+            "access",
+            "text",
+            "",
+            "Access",
+            "How traffic reaches the Internet: office, home, vpn, vdi or direct_connect.",
+        ),
+        _column("subnets", "text", "", "Subnets", "CIDRs of the workstations, separated by blanks."),
         _column("uplink_mbps", "number", "Mbit/s", "Uplink", "Capacity of the site towards its provider."),
         _column("via_site_id", "text", "", "Leaves through", "Hub through which the site's traffic leaves."),
         _column("origin_id", "text", "", "Caller origin", "Short name of a place customers call from, unique."),
         _column("call_share_pct", "number", "%", "Call share", "Share of all calls that come from this origin."),
-        _column("line", "text", "", "Line", "mobile, landline or mixed."),
+        _column("line", "text", "", "Line", "Kind of telephone line: mobile, landline or mixed."),
         _column("target_id", "text", "", "Transfer target", "Short name of an external destination, unique."),
         _column("share_of_calls_pct", "number", "%", "Share of calls", "Share of all calls sent to this target."),
         _column("circular", "flag", "", "Circular", "Whether the target sends calls back into Amazon Connect."),
         _column("share_of_agents_pct", "number", "%", "Share of agents", "Share of the site's agents concerned."),
+        _column("kind", "text", "", "Kind", "What a file, a rule or an option is."),
+        _column("path", "text", "", "Path", "Where a file lies."),
+        # common
         _column("region_code", "text", "", "Region", "AWS Region, such as `eu-west-2`."),
+        _column("regions", "text", "", "Regions", "The Regions of an option."),
         _column("basis", "text", "", "Basis", "How a number is known: measured, modelled or assumed."),
+        _column("source", "text", "", "Source", "Where a fact comes from."),
+        _column("retrieved", "text", "", "Retrieved", "When the source was read (ISO date)."),
+        _column("time", "instant", "", "Time", "Instant in UTC (RFC 3339)."),
+        _column("first_time", "instant", "", "First", "Instant of the first packet."),
+        _column("last_time", "instant", "", "Last", "Instant of the last packet."),
+        _column(
+            "start_time",
+            "instant",
+            "",
+            "Start",
+            "First ICE check, DTLS or RTP of a call; of a failed call its first Allocate.",
+        ),
+        _column("end_time", "instant", "", "End", "Last media of a call, or its close."),
+        _column("code", "text", "", "Code", "Name of a finding, from a closed list."),
+        _column("severity", "text", "", "Severity", "How much a finding matters: info, warning or critical."),
+        _column("text", "text", "", "Text", "One sentence for people."),
+        _column("file", "text", "", "File", "The file that a row was found in."),
+        # endpoints, transactions
+        _column("host", "text", "", "Host", "Name asked for in TLS or DNS, in lower case."),
+        _column("address", "text", "", "Address", "IP address."),
+        _column("port", "integer", "", "Port", "Port of the far end."),
+        _column("transport", "text", "", "Transport", "Protocol under the application: udp or tcp."),
+        _column(
+            "role",
+            "text",
+            "",
+            "Role",
+            "What an endpoint is for: api, signalling, media_relay, static, telemetry, dns or other.",
+        ),
+        _column("packets_out", "integer", "", "Packets out", "Packets sent by the workstation (count)."),
+        _column("packets_in", "integer", "", "Packets in", "Packets received by the workstation (count)."),
+        _column("bytes_out", "integer", "bytes", "Bytes out", "Bytes sent by the workstation."),
+        _column("bytes_in", "integer", "bytes", "Bytes in", "Bytes received by the workstation."),
+        _column("connect_rtt_ms", "number", "ms", "Connect round trip", "Median time from SYN to SYN/ACK."),
+        _column(
+            "tls_handshake_ms", "number", "ms", "TLS handshake", "Time from ClientHello to the end of the handshake."
+        ),
+        _column(
+            "tls_issuer", "text", "", "TLS issuer", "Who signed the certificate; a company's own name means inspection."
+        ),
+        _column(
+            "retransmissions", "integer", "", "Retransmissions", "Segments or requests that were sent again (count)."
+        ),
+        _column(
+            "hops_estimate",
+            "integer",
+            "",
+            "Hops estimate",
+            "Hops guessed from the TTL of what arrives; not a hop count.",
+        ),
+        _column("answered", "flag", "", "Answered", "Whether anything came back."),
+        _column("method", "text", "", "Method", "What a STUN or TURN request asked for."),
+        _column("outcome", "text", "", "Outcome", "success, error or no_answer."),
+        _column("error_code", "integer", "", "Error code", "Number of a STUN error (RFC 8489)."),
+        _column(
+            "rtt_ms", "number", "ms", "Round trip", "Time from a request to its answer (RFC 2681); say which probe."
+        ),
+        # streams
+        _column("ssrc", "text", "", "SSRC", "Synchronisation source of an RTP stream (RFC 3550)."),
+        _column("payload_type", "integer", "", "Payload type", "The most frequent RTP payload type of a stream."),
+        _column("direction", "text", "", "Direction", "Seen from the workstation: out, in or unknown."),
+        _column("relay", "text", "", "Relay", "Form in which media was relayed: channel_data, indication or none."),
+        _column("channel_number", "integer", "", "Channel", "TURN channel (RFC 8656)."),
+        _column("relay_transport", "text", "", "Relay transport", "What carries the relayed media: udp, tcp or tls."),
+        _column("clock_rate_hz", "integer", "Hz", "Clock rate", "Of RTP timestamps; 48 000 for Opus (RFC 7587)."),
+        _column("packets", "integer", "", "Packets", "Arrivals, duplicates included (count)."),
+        _column(
+            "expected",
+            "integer",
+            "",
+            "Expected",
+            "Highest less lowest extended sequence number, plus 1 (RFC 3550 A.3).",
+        ),
+        _column("lost", "integer", "", "Lost", "Expected less unique arrivals (count)."),
+        _column(
+            "loss_pct",
+            "number",
+            "%",
+            "Loss",
+            "Network loss of a stream, *Ppl* of the E-model; unknown for `out` at the sender's own capture.",
+        ),
+        _column("duplicates", "integer", "", "Duplicates", "Same sequence number seen again within 500 (count)."),
+        _column("reordered", "integer", "", "Reordered", "Arrived after a higher sequence number (count)."),
+        _column("jitter_ms", "number", "ms", "Jitter", "Interarrival jitter of RFC 3550 A.8, the last value."),
+        _column("jitter_mean_ms", "number", "ms", "Mean jitter", "Mean of the same estimator over the stream."),
+        _column("jitter_max_ms", "number", "ms", "Highest jitter", "Highest value of the same estimator."),
+        _column(
+            "ipdv_ms",
+            "number",
+            "ms",
+            "Delay variation",
+            "Difference in delay of consecutive packets (RFC 3393); not the same as jitter.",
+        ),
+        _column("longest_gap_ms", "number", "ms", "Longest gap", "Longest time between two arrivals."),
+        _column("burst_ratio", "number", "", "Burst ratio", "BurstR of G.107: 1 is random loss."),
+        _column("late_pct", "number", "%", "Late", "Arrived too late for the jitter buffer (discard rate, RFC 3611)."),
+        _column("packetization_ms", "number", "ms", "Packetization", "Time that one packet covers; 20 ms as a rule."),
+        _column("playout_ms", "number", "ms", "Playout", "Delay that the jitter buffer adds."),
+        _column("clock_skew_ppm", "number", "ppm", "Clock skew", "Sender's clock against the capture's."),
+        # calls
+        _column("call_id", "text", "", "Call", "Hash of relay, first media time and SSRCs."),
+        _column("mos_cqe", "number", "MOS-CQE", "MOS", "Estimated conversational quality (P.800.1), 1 to 4.5."),
+        _column("r_factor", "number", "", "R", "Transmission rating factor (G.107); never compare across scales."),
+        _column("scale", "text", "", "Scale", "Scale of a rating: narrowband, wideband or fullband."),
+        _column("rtt_min_ms", "number", "ms", "Lowest round trip", "Lowest of the round trips."),
+        _column("rtt_avg_ms", "number", "ms", "Mean round trip", "Mean of the round trips."),
+        _column("rtt_max_ms", "number", "ms", "Highest round trip", "Highest of the round trips."),
+        _column(
+            "rtt_p50_ms", "number", "ms", "Median round trip", "Half of the round trips are not longer (nearest rank)."
+        ),
+        _column(
+            "rtt_p95_ms", "number", "ms", "Round trip p95", "95 % of the round trips are not longer (nearest rank)."
+        ),
+        # paths
+        _column("ttl", "integer", "", "TTL", "Step of a path."),
+        _column(
+            "hop_count", "integer", "", "Hops", "Lowest TTL at which the destination answered; unknown if it never did."
+        ),
+        _column("hops_seen", "integer", "", "Hops seen", "Hops that answered; not the same as the hop count."),
+        _column("asn", "integer", "", "AS", "Origin autonomous system of a hop."),
+        _column("sent", "integer", "", "Sent", "Probes sent (count)."),
+        _column("received", "integer", "", "Received", "Answers received (count)."),
+        _column("technique", "text", "", "Technique", "What probes were made of: udp, icmp or tcp."),
+        _column("vantage", "text", "", "Vantage", "Where a measurement was taken: a workstation, or a bench."),
+        # options
+        _column("rank", "integer", "", "Rank", "1 is best; none where a constraint excludes the option."),
+        _column("mouth_to_ear_ms", "number", "ms", "Mouth to ear", "One-way delay from mouth to ear, *Ta* of G.107."),
+        _column("mouth_to_ear_mean_ms", "number", "ms", "Mean mouth to ear", "Mean over all calls."),
+        _column("mouth_to_ear_p50_ms", "number", "ms", "Median mouth to ear", "Median over all calls."),
+        _column("mouth_to_ear_p95_ms", "number", "ms", "Mouth to ear p95", "95 % of all calls are not slower."),
+        _column(
+            "share_over_150_ms_pct", "number", "%", "Over 150 ms", "Share of calls with a longer mouth-to-ear delay."
+        ),
+        _column(
+            "share_over_300_ms_pct", "number", "%", "Over 300 ms", "Share of calls with a longer mouth-to-ear delay."
+        ),
+        _column(
+            "share_over_400_ms_pct", "number", "%", "Over 400 ms", "Share of calls with a longer mouth-to-ear delay."
+        ),
+        _column(
+            "probability_best_pct",
+            "number",
+            "%",
+            "Probability of best",
+            "Share of simulated worlds in which the option is best.",
+        ),
+        _column("excluded_by", "text", "", "Excluded by", "Constraint that an option breaks."),
+        _column("agent_leg_ms", "number", "ms", "Agent leg", "One way between a site and the Region."),
+        _column(
+            "caller_leg_ms",
+            "number",
+            "ms",
+            "Caller leg",
+            "One way between the Region and a caller, telephone network included.",
+        ),
+        _column("leg_ms", "number", "ms", "Leg", "One way between the Region and a transfer target."),
+        _column("great_circle_km", "number", "km", "Distance", "Over the great circle."),
+        _column(
+            "one_way_ms",
+            "number",
+            "ms",
+            "One way",
+            "One-way delay (RFC 7679); half a round trip where only that is known.",
+        ),
+        # allowlist
+        _column("target", "text", "", "Target", "What a firewall rule lets through: a name, a block or a URL."),
+        _column("purpose", "text", "", "Purpose", "Why a rule is needed."),
+        _column("from", "text", "", "From", "Source addresses of a rule."),
     )
 }
 
