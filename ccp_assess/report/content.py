@@ -14,11 +14,11 @@ from typing import Any
 from ccp_assess import __version__
 from ccp_assess.regions import read_regions
 from ccp_assess.report.actions import action_for
-from ccp_assess.report.budgets import site_budgets
+from ccp_assess.report.budgets import option_of, site_budgets, weakest_basis
 from ccp_assess.report.figures.calls import CallSeries, call_series
 from ccp_assess.report.figures.map import chosen_regions
 from ccp_assess.report.figures.options import eligible
-from ccp_assess.report.words import clean, known
+from ccp_assess.report.words import band, clean, known, ms, number, pct
 
 VALID_DAYS = 90
 """How long a report is offered as current [days]: AWS announces new address ranges 30 days ahead, and routes move."""
@@ -179,6 +179,39 @@ def region_names(codes: Iterable[str]) -> str:
     """
     regions = read_regions()
     return " + ".join(regions[code].name if code in regions else clean(code, 40) for code in codes)
+
+
+def key_figures(assessment: Any) -> list[dict[str, Any]]:
+    """Return the few numbers that stand under the answer, each with how it is known.
+
+    Parameters
+    ----------
+    assessment
+        The assessment.
+
+    Returns
+    -------
+    figures
+        ``label``, ``value`` and ``basis`` (``None`` for counts); empty without a recommended option.
+    """
+    option = option_of(assessment.ranking)
+    if option is None:
+        return []
+    rows = [*option["by_site"], *option["by_caller_origin"], *option["by_transfer"]]
+    basis = weakest_basis([row["basis"] for row in rows if row.get("basis")])
+    delay = option["mouth_to_ear_ms"]
+    measured = sum(row.get("basis") == "measured" for row in option["by_site"])
+    return [
+        {"label": "Mouth to ear, mean (band)", "value": f"{ms(delay['mean'])} ({band(delay['band'])})", "basis": basis},
+        {
+            "label": "Conversational quality, mean",
+            "value": f"MOS-CQE {number(option['mos_cqe']['mean'], 2)}",
+            "basis": basis,
+        },
+        {"label": "Calls over 150 ms one way", "value": pct(option["share_over_150_ms_pct"]), "basis": basis},
+        {"label": "Best option in", "value": f"{pct(option['probability_best_pct'])} of draws", "basis": basis},
+        {"label": "Agent legs measured", "value": f"{measured} of {len(option['by_site'])} sites", "basis": None},
+    ]
 
 
 def excluded_rows(ranking: dict[str, Any]) -> list[dict[str, Any]]:

@@ -117,6 +117,7 @@ def report_context(assessment: Any) -> dict[str, Any]:
         "version": __version__,
         "sentences": list(assessment.sentences),
         "ranking": assessment.ranking,
+        "key_figures": content.key_figures(assessment),
         "findings": findings,
         "front": content.front_findings(findings),
         "options": content.option_rows(assessment.ranking),

@@ -35,18 +35,18 @@ SEA = "#f6f8fa"
 CRITICAL = "#a01c1c"
 CAUTION = "#8a5a00"
 
-# Lightness 37, 72, 52 and 60 (CIE L*): neighbours in a stack stay apart on a grey print.
+# Lightness 37, 71, 47 and 48 (CIE L*): neighbours in a stack stay apart on a grey print.
 PART_COLOURS: dict[Part, str] = {
     "agent": "#005a8d",
     "caller": "#e69f00",
     "transfer": "#a8548c",
-    "handling": "#8a939b",
+    "handling": "#69727a",
 }
 PART_LABELS: dict[Part, str] = {
     "agent": "Agent leg",
     "caller": "Caller leg",
     "transfer": "Transfer leg",
-    "handling": "Packets and playout",
+    "handling": "Server, packets, buffer",
 }
 BASIS_LINES: dict[str, Any] = {"measured": "-", "modelled": "--", "assumed": ":"}
 BASIS_HATCHES: dict[str, str] = {"measured": "", "modelled": "////", "assumed": "..."}
@@ -347,6 +347,9 @@ def inline_svg(figure: Figure, *, key: str, title: str, description: str) -> str
         Safe to place into HTML.
     """
     text = svg_text(figure)
+    # A plate behind a name is for pictures in notebooks; on the page the letters have a halo (class, see report.css).
+    text = re.sub(r'<g id="plate">.*?</g>', "", text, flags=re.DOTALL)
+    text = text.replace('<g id="halo">', '<g class="halo">')
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
     text = re.sub(r' id="([^"]+)"', lambda m: f' id="{key}-{m[1]}"' if m[1] in used else "", text)
     text = re.sub(r'(url\(#|href="#)([^)"]+)', lambda m: f"{m[1]}{key}-{m[2]}", text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -13,27 +12,24 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import PathPatch
-from matplotlib.path import Path
+from matplotlib.text import Text
 
-from ccp_assess.geo import world_outline
 from ccp_assess.regions import read_regions
 from ccp_assess.report.figures.placing import Box, Wanted, place_labels
+from ccp_assess.report.figures.world import draw_land, great_circle, miller_y
 from ccp_assess.report.style import (
     BASIS_LINES,
-    COAST,
     FONT_SIZE,
     INK,
-    LAND,
     PAPER,
     PART_COLOURS,
     QUIET,
+    RULE,
     SEA,
     axes_for,
     label,
 )
 
-_LAT_LIMIT = 82.0
 _ASPECT = 2.15  # width : height of the map
 _MOST_LABELS = 24
 
@@ -61,6 +57,8 @@ _KINDS: dict[str, dict[str, Any]] = {
 def draw_map(result: Any, ax: Axes | None = None) -> tuple[Figure, Axes]:
     """Draw where agents, callers, transfer targets and Regions are, and the legs to the recommended Regions.
 
+    Where many of them crowd into a corner of a wide map, an enlarged part of it is set into an empty place.
+
     Parameters
     ----------
     result
@@ -74,10 +72,38 @@ def draw_map(result: Any, ax: Axes | None = None) -> tuple[Figure, Axes]:
     figure, axes
         The picture.
     """
-    figure, ax = axes_for(ax, 7.2, 3.55)
+    figure, ax = axes_for(ax, 7.2, 7.2 / _ASPECT + 0.45)
     marks = list(_marks(result))
-    window = _window(marks)
-    _draw_land(ax, window)
+    framing = [mark for mark in marks if mark.weight > 0]
+    window = _window(framing, _ASPECT)
+    _draw_view(ax, result, marks, window)
+    _draw_legend(ax, marks, result)
+    crowd = _crowd(framing, window)
+    place = _inset_place(result, marks, window) if crowd else None
+    if crowd is None or place is None:
+        _draw_labels(figure, ax, [mark for mark in marks if _x(mark, window) is not None], window, [])
+        return figure, ax
+    inset = ax.inset_axes(place)
+    part = _window(crowd, _ASPECT * place[2] / place[3], margin=1.34, least=4.0)
+    _draw_view(inset, result, marks, part, scale=0.9)
+    ax.indicate_inset(
+        (part[0], part[1], part[2] - part[0], part[3] - part[1]), inset, edgecolor=QUIET, linewidth=0.8, alpha=1.0
+    )
+    _draw_labels(figure, inset, [mark for mark in marks if _x(mark, part) is not None], part, [])
+    outside = [mark for mark in marks if _x(mark, window) is not None and _x(mark, part) is None]
+    frame = (window[2] - window[0], window[3] - window[1])
+    covered = (
+        window[0] + place[0] * frame[0],
+        window[1] + place[1] * frame[1],
+        window[0] + (place[0] + place[2]) * frame[0],
+        window[1] + (place[1] + place[3]) * frame[1],
+    )
+    _draw_labels(figure, ax, outside, window, [covered, part])
+    return figure, ax
+
+
+def _draw_view(ax: Axes, result: Any, marks: list[_Mark], window: Box, scale: float = 1.0) -> None:
+    draw_land(ax, window)
     _draw_legs(ax, result, window)
     ax.set_xlim(window[0], window[2])
     ax.set_ylim(window[1], window[3])
@@ -86,11 +112,9 @@ def draw_map(result: Any, ax: Axes | None = None) -> tuple[Figure, Axes]:
     ax.set_xticks([])
     ax.set_yticks([])
     for side in ax.spines.values():
-        side.set_edgecolor("#d5dbe0")
-    _draw_marks(ax, marks, window)
-    _draw_legend(ax, marks, result)
-    _draw_labels(figure, ax, marks, window)
-    return figure, ax
+        side.set_edgecolor(RULE if scale == 1.0 else QUIET)
+        side.set_linewidth(0.8)
+    _draw_marks(ax, marks, window, scale)
 
 
 def _marks(result: Any) -> Iterator[_Mark]:
@@ -136,6 +160,7 @@ def _marks(result: Any) -> Iterator[_Mark]:
     considered = {
         code for option in ranking.get("options", []) if not option["excluded_by"] for code in option["regions"]
     }
+    runner_up = set((ranking.get("recommendation") or {}).get("runner_up") or [])
     regions = read_regions()
     for code in sorted(considered | chosen):
         if code in regions:
@@ -146,7 +171,7 @@ def _marks(result: Any) -> Iterator[_Mark]:
                 latitude=region.latitude,
                 longitude=region.longitude,
                 size=14.0 if is_chosen else 4.5,
-                weight=1000 if is_chosen else 0,
+                weight=1000 if is_chosen else 50 if code in runner_up else 0,
             )
 
 
@@ -166,17 +191,10 @@ def chosen_regions(ranking: dict[str, Any] | None) -> list[str]:
     return list(((ranking or {}).get("recommendation") or {}).get("regions") or [])
 
 
-def _y(latitude: Any) -> Any:
-    """Miller cylindrical projection: straight meridians, poles not torn apart as much as Mercator's."""
-    phi = np.radians(np.clip(latitude, -_LAT_LIMIT, _LAT_LIMIT))
-    projected: np.ndarray[Any, Any] = np.degrees(1.25 * np.log(np.tan(np.pi / 4 + 0.4 * phi)))
-    return projected
-
-
-def _window(marks: list[_Mark]) -> Box:
+def _window(marks: list[_Mark], aspect: float, *, margin: float = 1.22, least: float = 24.0) -> Box:
     """Choose what to show: all marks with a margin, cut where the marks leave the widest gap of longitude."""
     if not marks:
-        return (-180.0, float(_y(-58)), 180.0, float(_y(78)))
+        return (-180.0, float(miller_y(-58)), 180.0, float(miller_y(-58)) + 360.0 / aspect)
     longitudes = sorted({(mark.longitude + 180) % 360 - 180 for mark in marks})
     gaps = [
         ((following - current) % 360 or 360.0, following)
@@ -184,95 +202,73 @@ def _window(marks: list[_Mark]) -> Box:
     ]
     gap, west = max(gaps)
     width = 360.0 - gap
-    ys = [float(_y(mark.latitude)) for mark in marks]
+    ys = [float(miller_y(mark.latitude)) for mark in marks]
     low, high = min(ys), max(ys)
     middle_x, middle_y = west + width / 2, (low + high) / 2
-    width, height = max(width * 1.22, 24.0), max((high - low) * 1.35, 12.0)
-    width = max(width, height * _ASPECT)
-    if width > 360:
-        width = 360.0
-    height = min(width / _ASPECT, float(_y(78) - _y(-58)))
-    bottom = min(max(middle_y - height / 2, float(_y(-60))), float(_y(80)) - height)
+    width = min(max(width * margin, (high - low) * margin * 1.1 * aspect, least), 360.0)
+    height = width / aspect
+    lowest, highest = float(miller_y(-62)), float(miller_y(80))
+    bottom = min(max(middle_y - height / 2, lowest), max(highest - height, lowest))
     return (middle_x - width / 2, bottom, middle_x + width / 2, bottom + height)
 
 
-def _turns(longitude: float, window: Box) -> list[float]:
-    """Every copy of a longitude that lies in the window (the world repeats each 360 degrees)."""
-    first = longitude + 360 * math.ceil((window[0] - longitude) / 360)
-    return [first] if first <= window[2] else []
+def _x(mark: _Mark, window: Box) -> float | None:
+    """Return the copy of a mark's longitude that lies in the window; ``None`` for a mark outside."""
+    x = mark.longitude + 360 * math.ceil((window[0] - mark.longitude) / 360)
+    inside = x <= window[2] and window[1] <= float(miller_y(mark.latitude)) <= window[3]
+    return x if inside else None
 
 
-@cache
-def _rings() -> tuple[np.ndarray[Any, Any], ...]:
-    """Return the outline's rings, projected."""
-    rings: list[np.ndarray[Any, Any]] = []
-    for feature in world_outline()["features"]:
-        geometry = feature["geometry"]
-        polygons = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
-        for polygon in polygons:
-            ring = np.asarray(polygon[0], dtype=float)[:, :2]
-            if ring[:, 1].max() < -60:  # Antarctica has no agents
-                continue
-            rings.append(np.column_stack([ring[:, 0], _y(ring[:, 1])]))
-    return tuple(rings)
+def _crowd(marks: list[_Mark], window: Box) -> list[_Mark] | None:
+    """Find marks that crowd within a sixth of a wide map."""
+    width, height = window[2] - window[0], window[3] - window[1]
+    if width < 60:
+        return None
+    best: list[_Mark] = []
+    places = {mark: (_x(mark, window) or 0.0, float(miller_y(mark.latitude))) for mark in marks}
+    for centre in places.values():
+        near = [
+            mark
+            for mark, place in places.items()
+            if abs(place[0] - centre[0]) < width / 12 and abs(place[1] - centre[1]) < height / 6
+        ]
+        best = max(best, near, key=len)
+    return best if len(best) >= 4 else None
 
 
-def _thinned(ring: np.ndarray[Any, Any], step: float) -> np.ndarray[Any, Any]:
-    """Leave out points that nobody could tell apart at this scale."""
-    kept = [ring[0]]
-    for point in ring[1:-1]:
-        if abs(point[0] - kept[-1][0]) + abs(point[1] - kept[-1][1]) >= step:
-            kept.append(point)
-    return np.array(kept) if len(kept) >= 3 else ring
+def _inset_place(result: Any, marks: list[_Mark], window: Box) -> tuple[float, float, float, float] | None:
+    """Find where on the map, in parts of its width and height, an inset covers no mark and the fewest legs."""
+    width, height = window[2] - window[0], window[3] - window[1]
+    points = [
+        ((x - window[0]) / width, (float(miller_y(mark.latitude)) - window[1]) / height)
+        for mark in marks
+        if (x := _x(mark, window)) is not None
+    ]
+    legs = []
+    for _, _, start, end in _legs(result):
+        line = great_circle(start, end)
+        legs += [
+            ((((x - window[0]) % 360) / width), (float(y) - window[1]) / height)
+            for x, y in zip(line[:, 0], miller_y(line[:, 1]), strict=True)
+        ]
+    best: tuple[float, tuple[float, float, float, float]] | None = None
+    for wide, high in ((0.40, 0.54), (0.37, 0.47), (0.34, 0.40)):
+        for left in np.linspace(0.012, 0.988 - wide, 8):
+            for bottom in (0.02, 0.98 - high):
+                place = (float(left), bottom, wide, high)
+                if any(_covers(place, point, 0.03) for point in points):
+                    continue
+                cost = sum(_covers(place, point, 0.0) for point in legs) - 10 * wide
+                if best is None or cost < best[0]:
+                    best = (cost, place)
+    return best[1] if best else None
 
 
-def _draw_land(ax: Axes, window: Box) -> None:
-    shapes = []
-    for ring in _rings():
-        for shift in (-360.0, 0.0, 360.0):
-            left, right = ring[:, 0].min() + shift, ring[:, 0].max() + shift
-            if right < window[0] or left > window[2] or ring[:, 1].max() < window[1] or ring[:, 1].min() > window[3]:
-                continue
-            shapes.append(_thinned(ring, (window[2] - window[0]) / 900) + np.array([shift, 0.0]))
-    if shapes:
-        outline = Path.make_compound_path(*(Path(shape, closed=True) for shape in shapes))
-        ax.add_patch(PathPatch(outline, facecolor=LAND, edgecolor=COAST, linewidth=0.35, zorder=1))
-
-
-def great_circle(start: tuple[float, float], end: tuple[float, float], points: int = 40) -> np.ndarray[Any, Any]:
-    """Return points along the shortest way between two places, longitudes running on without a jump.
-
-    Parameters
-    ----------
-    start, end
-        Latitude and longitude [decimal degrees].
-    points
-        How many (count).
-
-    Returns
-    -------
-    line
-        Rows of longitude and latitude [decimal degrees].
-
-    Examples
-    --------
-    >>> great_circle((0.0, 170.0), (0.0, -170.0), 3)[:, 0].round(6).tolist()
-    [170.0, 180.0, 190.0]
-    """
-    (lat1, lon1), (lat2, lon2) = np.radians(start), np.radians(end)
-    a = np.array([np.cos(lat1) * np.cos(lon1), np.cos(lat1) * np.sin(lon1), np.sin(lat1)])
-    b = np.array([np.cos(lat2) * np.cos(lon2), np.cos(lat2) * np.sin(lon2), np.sin(lat2)])
-    angle = float(np.arccos(np.clip(a @ b, -1.0, 1.0)))
-    share = np.linspace(0.0, 1.0, points)
-    if angle < 1e-9 or angle > math.pi - 1e-6:  # the same place, or one exactly opposite: a straight line will do
-        line = np.column_stack([np.linspace(lon1, lon2, points), np.linspace(lat1, lat2, points)])
-        straight: np.ndarray[Any, Any] = np.degrees(line)
-        return straight
-    vectors = (np.outer(np.sin((1 - share) * angle), a) + np.outer(np.sin(share * angle), b)) / math.sin(angle)
-    latitudes = np.arcsin(np.clip(vectors[:, 2], -1, 1))
-    longitudes = np.unwrap(np.arctan2(vectors[:, 1], vectors[:, 0]))
-    curved: np.ndarray[Any, Any] = np.degrees(np.column_stack([longitudes, latitudes]))
-    return curved
+def _covers(place: tuple[float, float, float, float], point: tuple[float, float], margin: float) -> bool:
+    return (
+        place[0] - margin < point[0] < place[0] + place[2] + margin
+        and place[1] - margin < point[1] < place[1] + place[3] + margin
+    )
 
 
 def _legs(result: Any) -> Iterator[tuple[str, str, tuple[float, float], tuple[float, float]]]:
@@ -303,7 +299,7 @@ def _legs(result: Any) -> Iterator[tuple[str, str, tuple[float, float], tuple[fl
 def _draw_legs(ax: Axes, result: Any, window: Box) -> None:
     for part, basis, place, region in _legs(result):
         line = great_circle(place, region)
-        projected = np.column_stack([line[:, 0], _y(line[:, 1])])
+        projected = np.column_stack([line[:, 0], miller_y(line[:, 1])])
         copies = [projected + np.array([shift, 0.0]) for shift in (-360.0, 0.0, 360.0)]
         visible = [copy for copy in copies if copy[:, 0].max() >= window[0] and copy[:, 0].min() <= window[2]]
         ax.add_collection(
@@ -318,21 +314,22 @@ def _draw_legs(ax: Axes, result: Any, window: Box) -> None:
         )
 
 
-def _draw_marks(ax: Axes, marks: list[_Mark], window: Box) -> None:
+def _draw_marks(ax: Axes, marks: list[_Mark], window: Box, scale: float) -> None:
     for mark in sorted(marks, key=lambda mark: (mark.kind != "region", mark.kind == "chosen", -mark.size)):
-        look = _KINDS[mark.kind]
-        for x in _turns(mark.longitude, window):
-            ax.plot(
-                [x],
-                [float(_y(mark.latitude))],
-                marker=look["marker"],
-                markersize=mark.size,
-                color=look["color"],
-                markeredgecolor=INK if mark.kind == "region" else PAPER,
-                markeredgewidth=0.7,
-                linestyle="none",
-                zorder=4 if mark.kind != "chosen" else 5,
-            )
+        x, look = _x(mark, window), _KINDS[mark.kind]
+        if x is None:
+            continue
+        ax.plot(
+            [x],
+            [float(miller_y(mark.latitude))],
+            marker=look["marker"],
+            markersize=mark.size * scale,
+            color=look["color"],
+            markeredgecolor=INK if mark.kind == "region" else PAPER,
+            markeredgewidth=0.7,
+            linestyle="none",
+            zorder=4 if mark.kind != "chosen" else 5,
+        )
 
 
 def _draw_legend(ax: Axes, marks: list[_Mark], result: Any) -> None:
@@ -373,49 +370,55 @@ def _draw_legend(ax: Axes, marks: list[_Mark], result: Any) -> None:
         )
 
 
-def _draw_labels(figure: Figure, ax: Axes, marks: list[_Mark], window: Box) -> None:
+def _draw_labels(figure: Figure, ax: Axes, marks: list[_Mark], window: Box, avoid: list[Box]) -> None:
     """Write names where there is room; the table beside the map names them all."""
     figure.draw_without_rendering()  # fixes the scale, so that sizes in points can be compared with places on the map
     scale = 72.0 / figure.dpi
-    to_points = ax.transData.transform
-    ordered = sorted(marks, key=lambda mark: -mark.weight)[:_MOST_LABELS]
-    shown = [(mark, x) for mark in ordered for x in _turns(mark.longitude, window)]
-    obstacles: list[Box] = []
-    for mark in marks:
-        for x in _turns(mark.longitude, window):
-            px, py = to_points((x, float(_y(mark.latitude)))) * scale
-            half = mark.size * 0.42
-            obstacles.append((px - half, py - half, px + half, py + half))
-    wanted, texts = [], []
-    for mark, x in shown:
-        px, py = to_points((x, float(_y(mark.latitude)))) * scale
-        text = ax.text(
-            0,
-            0,
-            label(mark.name, 24),
-            fontsize=FONT_SIZE if mark.kind in {"site", "chosen"} else FONT_SIZE - 1,
-            color=INK if mark.kind in {"site", "chosen"} else QUIET,
-            fontweight="bold" if mark.kind == "chosen" else "normal",
-            ha="left",
-            va="bottom",
-            zorder=7,
-            parse_math=False,
-        )
-        extent = text.get_window_extent()
-        texts.append(text)
+
+    def point(x: float, y: float) -> tuple[float, float]:
+        px, py = ax.transData.transform((x, y)) * scale
+        return float(px), float(py)
+
+    obstacles: list[Box] = [(*point(box[0], box[1]), *point(box[2], box[3])) for box in avoid]
+    places = {mark: point(_x(mark, window) or 0.0, float(miller_y(mark.latitude))) for mark in marks}
+    for mark, (px, py) in places.items():
+        half = mark.size * 0.42
+        obstacles.append((px - half, py - half, px + half, py + half))
+    shown = sorted(marks, key=lambda mark: -mark.weight)[:_MOST_LABELS]
+    texts = [_text(ax, mark) for mark in shown]
+    wanted = []
+    for mark, text in zip(shown, texts, strict=True):
+        extent, (px, py) = text.get_window_extent(), places[mark]
         wanted.append(
-            Wanted(x=px, y=py, width=extent.width * scale + 5, height=extent.height * scale + 2, radius=mark.size / 2)
+            Wanted(x=px, y=py, width=extent.width * scale + 4, height=extent.height * scale + 2, radius=mark.size / 2)
         )
     corner, far = ax.transAxes.transform((0, 0)) * scale, ax.transAxes.transform((1, 1)) * scale
-    frame = (corner[0] + 2, corner[1] + 2, far[0] - 2, far[1] - 2)
+    frame = (corner[0] + 1, corner[1] + 1, far[0] - 1, far[1] - 1)
     inverse = ax.transData.inverted().transform
     for item, text, box in zip(wanted, texts, place_labels(wanted, frame, obstacles), strict=True):
         if box is None:
             text.remove()
             continue
         text.set_position(tuple(inverse(((box[0] + 2) / scale, (box[1] + 1) / scale))))
-        text.set_bbox({"facecolor": "#ffffff", "alpha": 0.72, "edgecolor": "none", "pad": 0.6})
+        text.set_bbox({"facecolor": PAPER, "alpha": 0.72, "edgecolor": "none", "pad": 0.6, "gid": "plate"})
         _draw_leader(ax, item, box, inverse, scale)
+
+
+def _text(ax: Axes, mark: _Mark) -> Text:
+    main = mark.kind in {"site", "chosen"}
+    return ax.text(
+        0,
+        0,
+        label(mark.name, 24),
+        fontsize=FONT_SIZE if main else FONT_SIZE - 1,
+        color=INK if main else QUIET,
+        fontweight="bold" if mark.kind == "chosen" else "normal",
+        ha="left",
+        va="bottom",
+        zorder=7,
+        parse_math=False,
+        gid="halo",
+    )
 
 
 def _draw_leader(ax: Axes, item: Wanted, box: Box, inverse: Any, scale: float) -> None:
