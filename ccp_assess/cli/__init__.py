@@ -92,3 +92,6 @@ def _register() -> None:
     from ccp_assess.cli.trial import trial
 
     app.command("trial")(trial)
+    from ccp_assess.cli.regions import app as regions
+
+    app.add_typer(regions, name="regions")

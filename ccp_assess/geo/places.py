@@ -282,6 +282,10 @@ class _Gazetteer:
                 for other in cells[6].split("|"):
                     self.by_name.setdefault(other, []).append(index)
 
+    @property
+    def size(self) -> int:
+        return len(self._lines)
+
     def place(self, index: int) -> Place:
         country, name, state, latitude, longitude, population, _ = self._lines[index].split("\t")
         return Place(
