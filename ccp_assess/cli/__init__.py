@@ -89,6 +89,9 @@ def _register() -> None:
     from ccp_assess.cli.allowlist import app as allowlist
 
     app.add_typer(allowlist, name="allowlist")
+    from ccp_assess.cli.capture import app as capture
+
+    app.add_typer(capture, name="capture")
     from ccp_assess.cli.trial import trial
 
     app.command("trial")(trial)

@@ -1,0 +1,1 @@
+"""Verbs that join the rooms and compute nothing themselves."""

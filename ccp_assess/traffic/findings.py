@@ -1,0 +1,619 @@
+"""What a capture says about calls, in sentences for the client, and whose side it is.
+
+=========================  ==========================================================================================
+Code                       Meaning
+=========================  ==========================================================================================
+CALL_FAILED_NO_ANSWER      no relay answered: UDP 3478 (or what was tried) is dropped on the way
+CALL_FAILED_REFUSED        an ICMP error or a TCP reset came instead of an answer
+CALL_FAILED_ALLOCATE       the relay refused the allocation (401 twice, 403, 437, 486, 508 …)
+CALL_FAILED_PERMISSION     the relay refused permission or channel
+CALL_FAILED_ICE            allocated, but no connectivity check was answered
+CALL_FAILED_DTLS           connected, but the key exchange was never finished
+CALL_DROPPED               media and checks from the other side ended while the workstation went on sending
+ONE_WAY_AUDIO              media in one direction only
+OUTAGE                     a gap with missing sequence numbers of a second or more
+LOSS_INBOUND               packets towards the workstation were lost
+LOSS_BEFORE_CAPTURE        packets of the workstation were missing already at the capture point
+LATE_INBOUND               packets came too late for the jitter buffer
+JITTER_INBOUND             arrival times towards the workstation vary
+REORDERED_INBOUND          packets overtook each other
+SEND_STALLS                the workstation did not send in time: its own side
+RELAY_RTT_HIGH             workstation to relay is slow: LAN, VPN or provider
+MEDIA_RTT_HIGH             workstation to media server is slow; the text says which part
+RTT_VARIES                 round trips rise and fall: queues on the way
+SETUP_SLOW                 a phase of the setup took long
+MEDIA_OVER_TCP             the relay was reached over TCP or TLS; loss shows as delay
+RELAY_UDP_NO_ANSWER        UDP to a relay had no answer; the call took another way
+RELAY_IN_TLS               a call inside TLS, inferred from size and cadence
+HOLD                       a pause without missing sequence numbers
+MUTED                      the workstation sent silence
+QUALITY_LOW                the estimated MOS is low
+CLOCK_SKEW                 the sender's clock runs off
+UPLINK_NOT_VISIBLE         what happened to the workstation's packets after this point cannot be seen here
+DIRECTION_UNKNOWN          without a relay, only ``--host`` tells which side is ours
+RUNNING_AT_START           the call began before the capture
+RUNNING_AT_END             the capture ended before the call
+NO_PACKETS                 the capture is empty
+NO_MEDIA                   no call and no attempt at one was found
+CAPTURE_ENDED_EARLY        the file is damaged or cut
+CAPTURE_DROPPED            the capturing system itself lost packets
+CAPTURE_LIMIT              a bound of the reader was reached: floods, scans
+DNS_FAILED                 a name of the service could not be resolved
+DNS_SLOW                   a resolver answered late
+ENDPOINT_UNANSWERED        an endpoint of the service did not answer
+ENDPOINT_REFUSED           an endpoint of the service refused connections
+TCP_RETRANSMISSIONS        many TCP segments were sent again
+PROXY                      connections went through a proxy
+TLS_INTERCEPTED            a certificate of another issuer stood in for AWS's
+TRANSPORT_BLOCKED          ICMP errors for packets to the service
+QUIC_NAME_UNKNOWN          QUIC connections whose name cannot be read
+=========================  ==========================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ccp_assess.findings import Finding
+from ccp_assess.traffic.calls import Call, RoundTrips
+from ccp_assess.traffic.flows import Flow
+from ccp_assess.traffic.limits import Limit, read_limits
+from ccp_assess.traffic.streams import RtpStream
+from ccp_assess.traffic.transactions import NO_ANSWER, Rows
+from ccp_assess.units import NS_PER_S, Severity, ms_from_ns, rfc3339_from_ns
+
+CODES = tuple(
+    line.split(maxsplit=1)[0]
+    for line in (__doc__ or "").splitlines()
+    if line[:1].isupper() and line.split()[0].isupper()
+)
+"""Every code, in the order of the table above."""
+
+_SILENT_DBOV = 126.5
+_MUTE_SECONDS = 3
+_SMALL_SHARE = 0.75
+_UNHEARD_NS = 2 * NS_PER_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallView:
+    """A call with the records that it points to.
+
+    Parameters
+    ----------
+    call
+        The call.
+    streams, flows, transactions
+        All of the capture.
+    relay_rtt, media_rtt
+        Its round trips.
+    mos_cqe
+        Of the inbound direction; ``None`` if unknown.
+    tcp_retransmission_pct, tcp_packets
+        Of the same workstation's TCP connections during the call [%], (count).
+    """
+
+    call: Call
+    streams: Sequence[RtpStream]
+    flows: Sequence[Flow]
+    transactions: Rows
+    relay_rtt: RoundTrips
+    media_rtt: RoundTrips
+    mos_cqe: float | None = None
+    tcp_retransmission_pct: float | None = None
+    tcp_packets: int = 0
+
+
+def call_findings(view: CallView) -> list[Finding]:
+    """Say what is wrong with a call, and on whose side.
+
+    Parameters
+    ----------
+    view
+        The call with its records.
+
+    Returns
+    -------
+    findings
+        Gravest first.
+    """
+    if view.call.failure is not None:
+        return [_failed(view)]
+    found = [
+        *_dropped(view),
+        *_one_way(view),
+        *_outages(view),
+        *_inbound(view),
+        *_outbound(view),
+        *_round_trips(view),
+        *_setup(view),
+        *_relay(view),
+        *_pauses(view),
+        *_bounds(view),
+    ]
+    order = {"critical": 0, "warning": 1, "info": 2}
+    return sorted(found, key=lambda finding: order[finding.severity])
+
+
+def _finding(code: str, severity: Severity, text: str, **evidence: Any) -> Finding:
+    return Finding(code=code, severity=severity, text=text, evidence=evidence)
+
+
+def _by_limit(code: str, metric: str, value: float | None, text: str, **evidence: Any) -> list[Finding]:
+    limit = read_limits()[metric]
+    severity = limit.severity_of(value)
+    if severity is None or value is None:
+        return []
+    return [
+        _finding(code, severity, f"{text} ({_limit_text(limit, severity)}).", **{metric: round(value, 3)}, **evidence)
+    ]
+
+
+def _limit_text(limit: Limit, severity: Severity) -> str:
+    value = limit.critical if severity == "critical" else limit.warning
+    return f"{severity} from {value:g} {limit.unit}: {limit.source}"
+
+
+def _failed(view: CallView) -> Finding:
+    call, failure = view.call, view.call.failure
+    if failure is None:
+        raise ValueError("only a failed call has a failure")
+    where = "the relay"
+    if call.relay is not None:
+        where = f"{call.relay.address} port {call.relay.port} ({call.relay.transport.upper()})"
+    evidence = {"phase": failure.phase, "reason": failure.reason, "error_code": failure.error_code}
+    evidence |= {"requests": failure.requests}
+    if failure.phase == "relay" and failure.reason == "no_answer":
+        text = (
+            f"The call failed before it began: {failure.requests} requests to the relay {where} had no answer. "
+            "A firewall between workstation and relay drops them; open UDP 3478 towards the relays."
+        )
+        return _finding("CALL_FAILED_NO_ANSWER", "critical", text, side="lan_isp", **evidence)
+    if failure.phase == "relay":
+        text = (
+            f"The call failed before it began: requests to the relay {where} were answered with an ICMP error "
+            f"({failure.reason}). A firewall or router between workstation and relay rejects them."
+        )
+        return _finding("CALL_FAILED_REFUSED", "critical", text, side="lan_isp", **evidence)
+    if failure.phase == "allocate":
+        hint = {
+            401: "the credentials were refused again after the usual challenge; the softphone's page may be stale",
+            403: "the relay forbids it",
+            437: "the same port is still in use by an older allocation; a NAT may reuse ports too soon",
+            486: "too many allocations of this user",
+            508: "the relay has no capacity left",
+        }.get(failure.error_code or 0, "the relay refused")
+        text = f"The call failed: {where} refused the allocation with error {failure.error_code}: {hint}."
+        return _finding("CALL_FAILED_ALLOCATE", "critical", text, side="service", **evidence)
+    if failure.phase == "permission":
+        text = f"The call failed: {where} refused permission or channel with error {failure.error_code}."
+        return _finding("CALL_FAILED_PERMISSION", "critical", text, side="service", **evidence)
+    if failure.phase == "ice":
+        text = (
+            f"The call failed: the relay {where} gave an allocation, but none of {failure.requests} connectivity "
+            "checks through it was answered. The path beyond the relay, or the media server, does not answer."
+        )
+        return _finding("CALL_FAILED_ICE", "critical", text, side="beyond_relay", **evidence)
+    answered = call.handshake is not None and call.handshake.server_answered
+    text = (
+        "The call failed: the connection stood, but the DTLS key exchange was never finished"
+        + (" although both sides sent." if answered else "; the other side never answered the first message.")
+        + " Large packets (over 1,200 bytes) that are dropped on the way are a usual cause."
+    )
+    return _finding("CALL_FAILED_DTLS", "critical", text, side="undetermined", **evidence)
+
+
+# --- media -----------------------------------------------------------------------------------------------------------
+
+
+def _main(view: CallView, numbers: tuple[int, ...]) -> RtpStream | None:
+    return view.streams[numbers[0]] if numbers else None
+
+
+def _last_ns(view: CallView, numbers: tuple[int, ...]) -> int:
+    return max(view.streams[n].last_ns for n in numbers)
+
+
+def _dropped(view: CallView) -> list[Finding]:
+    call = view.call
+    if not call.in_streams or not call.out_streams:
+        return []
+    in_ns, out_ns = _last_ns(view, call.in_streams), _last_ns(view, call.out_streams)
+    unheard_ns = out_ns - in_ns
+    if unheard_ns < _UNHEARD_NS:
+        return []
+    media = view.transactions[np.array(call.media_rows, np.int64)]
+    after = media[media["time_ns"] > in_ns]
+    if not len(after) or not bool((after["outcome"] == NO_ANSWER).all()):
+        return []
+    relay = view.transactions[np.array(call.relay_rows, np.int64)]
+    relay_after = relay[relay["time_ns"] > in_ns]
+    dead = len(relay_after) > 0 and bool((relay_after["outcome"] == NO_ANSWER).all())
+    alive = len(relay_after) > 0 and not dead
+    side = "lan_isp" if dead else ("beyond_relay" if alive else "undetermined")
+    where = {
+        "lan_isp": "The relay itself did not answer any more: the break lies between workstation and relay.",
+        "beyond_relay": "The relay still answered: the break lies beyond it.",
+        "undetermined": "Nothing was asked of the relay meanwhile, so the place of the break is unknown.",
+    }[side]
+    text = (
+        f"The call was cut off: from {rfc3339_from_ns(in_ns)} on nothing arrived, while the workstation sent for "
+        f"another {unheard_ns / NS_PER_S:.1f} s and {len(after)} checks stayed unanswered. {where}"
+    )
+    return [
+        _finding(
+            "CALL_DROPPED",
+            "critical",
+            text,
+            side=side,
+            time=rfc3339_from_ns(in_ns),
+            sent_on_ms=round(ms_from_ns(unheard_ns), 1),
+            unanswered_checks=len(after),
+            unanswered_relay_requests=int((relay_after["outcome"] == NO_ANSWER).sum()),
+        )
+    ]
+
+
+def _one_way(view: CallView) -> list[Finding]:
+    call = view.call
+    if call.relay is None or call.relay.is_inferred or bool(call.in_streams) == bool(call.out_streams):
+        return []
+    present = call.in_streams or call.out_streams
+    duration_ms = ms_from_ns(_last_ns(view, present) - min(view.streams[n].first_ns for n in present))
+    if duration_ms < ms_from_ns(_UNHEARD_NS):
+        return []
+    if call.out_streams:
+        text = f"One-way audio: the workstation sent for {duration_ms / 1000:.1f} s and received no media at all."
+        return [_finding("ONE_WAY_AUDIO", "critical", text, missing="in", side="undetermined", duration_ms=duration_ms)]
+    text = (
+        f"One-way audio: media arrived for {duration_ms / 1000:.1f} s, but the workstation sent none: no microphone, "
+        "no permission to use it, or a capture that sees one direction only."
+    )
+    return [_finding("ONE_WAY_AUDIO", "critical", text, missing="out", side="workstation", duration_ms=duration_ms)]
+
+
+def _outages(view: CallView) -> list[Finding]:
+    found: list[Finding] = []
+    for number in view.call.in_streams:
+        stream = view.streams[number]
+        lost_ms = stream.longest_loss_burst * (stream.packetization_ms or 0.0)
+        if lost_ms < stream.longest_gap_ms / 2:
+            continue
+        found += _by_limit(
+            "OUTAGE",
+            "outage_ms",
+            stream.longest_gap_ms,
+            f"No packet arrived for {stream.longest_gap_ms / 1000:.1f} s from "
+            f"{rfc3339_from_ns(stream.longest_gap_ns)} on, and {stream.longest_loss_burst} in a row were lost: "
+            "the network was interrupted",
+            time=rfc3339_from_ns(stream.longest_gap_ns),
+            lost=stream.longest_loss_burst,
+            ssrc=f"0x{stream.ssrc:08x}",
+            side="undetermined",
+        )
+    return found
+
+
+def _inbound(view: CallView) -> list[Finding]:
+    found: list[Finding] = []
+    for number in view.call.in_streams:
+        stream = view.streams[number]
+        if stream.is_retransmission:
+            continue
+        mark = {"ssrc": f"0x{stream.ssrc:08x}"}
+        if stream.lost > 0:
+            side, why = _loss_side(view)
+            found += _by_limit(
+                "LOSS_INBOUND",
+                "loss_pct",
+                stream.loss_pct,
+                f"{stream.loss_pct:.2f} % of the packets towards the workstation ({stream.lost} of {stream.expected}) "
+                f"were lost before this capture point{_burst_text(stream)}. {why}",
+                lost=stream.lost,
+                expected=stream.expected,
+                burst_ratio=stream.burst_ratio,
+                gilbert_p=stream.gilbert_p,
+                gilbert_r=stream.gilbert_r,
+                longest_loss_burst=stream.longest_loss_burst,
+                side=side,
+                **mark,
+            )
+        found += _by_limit(
+            "LATE_INBOUND",
+            "late_pct",
+            stream.late_pct,
+            f"{stream.late_pct or 0:.2f} % of the packets came too late for a jitter buffer that adapts",
+            **mark,
+        )
+        if stream.longest_gap_ms < (read_limits()["hold_ms"].warning or 0):  # the jump after a pause is no jitter
+            found += _by_limit(
+                "JITTER_INBOUND",
+                "jitter_ms",
+                stream.jitter_max_ms,
+                f"Jitter of the packets towards the workstation rose to {stream.jitter_max_ms or 0:.1f} ms "
+                f"(mean {stream.jitter_mean_ms or 0:.1f} ms)",
+                jitter_mean_ms=stream.jitter_mean_ms,
+                **mark,
+            )
+        if stream.packets:
+            share = 100.0 * stream.reordered / stream.packets
+            found += _by_limit(
+                "REORDERED_INBOUND",
+                "reordered_pct",
+                share,
+                f"{share:.2f} % of the packets ({stream.reordered}) arrived after a later one",
+                **mark,
+            )
+    found += _by_limit(
+        "QUALITY_LOW", "mos_cqe", view.mos_cqe, f"What the agent hears is estimated at MOS {view.mos_cqe or 0:.2f}"
+    )
+    return found
+
+
+def _burst_text(stream: RtpStream) -> str:
+    if stream.burst_ratio is None or stream.burst_ratio < 1.5:
+        return ", spread out at random"
+    return (
+        f", in bursts ({stream.burst_ratio:.1f} times the length of random loss, longest {stream.longest_loss_burst})"
+    )
+
+
+def _loss_side(view: CallView) -> tuple[str, str]:
+    """Judge where inbound loss lies by what else went the near leg at the same time."""
+    relay = view.transactions[np.array(view.call.relay_rows, np.int64)]
+    lost = int((relay["outcome"] == NO_ANSWER).sum() + relay["retransmissions"].sum()) if len(relay) else 0
+    limit = read_limits()["tcp_retransmission_pct"].warning or 1.0
+    tcp = view.tcp_retransmission_pct
+    if len(relay) >= 5 and lost * 20 >= len(relay):
+        return "lan_isp", f"Requests to the relay itself went missing too ({lost}): the near leg, LAN or provider."
+    if tcp is not None and view.tcp_packets >= 100 and tcp >= limit:
+        return "lan_isp", f"The workstation's other connections lose packets too ({tcp:.1f} %): the near leg is likely."
+    return "undetermined", "Where on the way they were lost cannot be told from this capture alone."
+
+
+def _outbound(view: CallView) -> list[Finding]:
+    found: list[Finding] = []
+    for number in view.call.out_streams:
+        stream = view.streams[number]
+        if stream.lost > 0 and stream.packets:
+            found += _by_limit(
+                "LOSS_BEFORE_CAPTURE",
+                "loss_pct",
+                stream.loss_pct,
+                f"{stream.loss_pct:.2f} % of the workstation's own packets ({stream.lost}) are missing already at this "
+                "capture point: lost between workstation and here, or not captured",
+                lost=stream.lost,
+                side="lan",
+                ssrc=f"0x{stream.ssrc:08x}",
+            )
+        stalls = _isolated_stalls(stream)
+        if len(stalls):
+            longest = float(stalls["longest_gap_ms"].max())
+            found += _by_limit(
+                "SEND_STALLS",
+                "send_stall_ms",
+                longest,
+                f"The workstation did not send in time {len(stalls)} times, for up to {longest:.0f} ms, without a "
+                "missing sequence number: its own side (processor, browser, power saving), not the network",
+                stalls=len(stalls),
+                first_time=rfc3339_from_ns(int(stalls["time_ns"][0])),
+                side="workstation",
+                ssrc=f"0x{stream.ssrc:08x}",
+            )
+        if stream.clock_skew_ppm is not None:
+            found += _by_limit(
+                "CLOCK_SKEW",
+                "clock_skew_ppm",
+                abs(stream.clock_skew_ppm),
+                f"The sending clock differs from the capture's by {stream.clock_skew_ppm:.0f} ppm",
+                side="workstation",
+            )
+    return found
+
+
+def _isolated_stalls(stream: RtpStream) -> Any:
+    """Find seconds with a gap in sending whose neighbours are full: DTX and holds come in runs or last longer."""
+    seconds = stream.seconds
+    if len(seconds) < 3 or stream.packetization_ms is None:
+        return seconds[:0]
+    stall_ms = read_limits()["send_stall_ms"].warning or 200.0
+    hold_ms = read_limits()["hold_ms"].warning or 2000.0
+    full = 0.8 * 1000.0 / max(stream.packetization_ms, 1.0)
+    is_stall = (seconds["longest_gap_ms"] >= stall_ms) & (seconds["longest_gap_ms"] < hold_ms) & (seconds["lost"] <= 0)
+    times = seconds["time_ns"] // NS_PER_S
+    is_full = seconds["packets"] >= full
+    before = np.zeros(len(seconds), np.bool_)
+    after = np.zeros(len(seconds), np.bool_)
+    # A stall over a change of second leaves the second before it short too: look two seconds around.
+    for step in (1, 2):
+        adjacent = times[step:] - times[:-step] <= step
+        before[step:] |= adjacent & is_full[:-step]
+        after[:-step] |= adjacent & is_full[step:]
+    return seconds[is_stall & before & after]
+
+
+# --- round trips, setup, relay ---------------------------------------------------------------------------------------
+
+
+def _round_trips(view: CallView) -> list[Finding]:
+    relay, media = view.relay_rtt, view.media_rtt
+    found = _by_limit(
+        "RELAY_RTT_HIGH",
+        "relay_rtt_ms",
+        relay.p50,
+        f"Workstation to relay and back takes {relay.p50 or 0:.0f} ms: the way through LAN, VPN and provider",
+        p95_ms=relay.p95,
+        n=relay.n,
+        side="lan_isp",
+    )
+    if media.p50 is not None:
+        beyond = None if relay.p50 is None else max(media.p50 - relay.p50, 0.0)
+        side = "undetermined" if beyond is None else ("beyond_relay" if beyond > media.p50 / 2 else "lan_isp")
+        where = "" if beyond is None else f", of which {beyond:.0f} ms beyond the relay"
+        found += _by_limit(
+            "MEDIA_RTT_HIGH",
+            "media_rtt_ms",
+            media.p50,
+            f"Workstation to media server and back takes {media.p50:.0f} ms{where}",
+            p95_ms=media.p95,
+            n=media.n,
+            relay_rtt_p50_ms=relay.p50,
+            side=side,
+        )
+    for what, trips, side in (("relay", relay, "lan_isp"), ("media server", media, "undetermined")):
+        if trips.n >= 5 and trips.p50 is not None and trips.p95 is not None:
+            found += _by_limit(
+                "RTT_VARIES",
+                "rtt_rise_ms",
+                trips.p95 - trips.p50,
+                f"Round trips to the {what} rose from {trips.p50:.0f} ms to {trips.p95:.0f} ms: queues fill on the way",
+                p50_ms=trips.p50,
+                p95_ms=trips.p95,
+                n=trips.n,
+                side=side,
+            )
+            if what == "relay" and found and found[-1].code == "RTT_VARIES":
+                break  # the same queue would be told twice
+    return found
+
+
+def _setup(view: CallView) -> list[Finding]:
+    found: list[Finding] = []
+    setup = view.call.setup
+    for phase in ("dns", "allocate", "ice", "dtls"):
+        value = getattr(setup, phase)
+        metric = "dns_ms" if phase == "dns" else "setup_phase_ms"
+        found += _by_limit(
+            "SETUP_SLOW", metric, value, f"The setup phase {phase.upper()} took {value or 0:.0f} ms", phase=phase
+        )
+    return found + _by_limit(
+        "SETUP_SLOW",
+        "connect_ms",
+        setup.first_media,
+        f"The first inbound media came {setup.first_media or 0:.0f} ms after the start",
+        phase="first_media",
+    )
+
+
+def _relay(view: CallView) -> list[Finding]:
+    call = view.call
+    if call.relay is None:
+        return []
+    found: list[Finding] = []
+    where = f"{call.relay.address} port {call.relay.port}"
+    if call.relay.is_inferred:
+        text = (
+            f"A call inside TLS to {where} is inferred from the size and cadence of its packets; its loss, jitter and "
+            "round trips cannot be seen. UDP 3478 to the relays would carry it better."
+        )
+        return [_finding("RELAY_IN_TLS", "warning", text, address=call.relay.address, port=call.relay.port)]
+    if call.relay.transport != "udp":
+        text = (
+            f"Media went to the relay {where} over TCP: lost packets come late instead of missing, and hold up those "
+            "behind them. Open UDP 3478."
+        )
+        found.append(_finding("MEDIA_OVER_TCP", "warning", text, transport=call.relay.transport, side="lan_isp"))
+    tried = sorted({view.flows[n].transport for n in call.attempts})
+    if call.attempts:
+        text = (
+            f"{len(call.attempts)} other ways to a relay ({', '.join(t.upper() for t in tried)}) had no answer before "
+            "the call took this one."
+        )
+        severity: Severity = "critical" if "udp" in tried and call.relay.transport != "udp" else "info"
+        found.append(_finding("RELAY_UDP_NO_ANSWER", severity, text, attempts=len(call.attempts), side="lan_isp"))
+    return found
+
+
+def _pauses(view: CallView) -> list[Finding]:
+    found: list[Finding] = []
+    hold_ms = read_limits()["hold_ms"].warning or 2000.0
+    for direction, numbers in (("in", view.call.in_streams), ("out", view.call.out_streams)):
+        for number in numbers:
+            stream = view.streams[number]
+            lost_ms = stream.longest_loss_burst * (stream.packetization_ms or 0.0)
+            if stream.longest_gap_ms >= hold_ms and lost_ms < stream.longest_gap_ms / 2:
+                who = "The other side" if direction == "in" else "The workstation"
+                text = (
+                    f"{who} sent nothing for {stream.longest_gap_ms / 1000:.1f} s from "
+                    f"{rfc3339_from_ns(stream.longest_gap_ns)} on and then went on with the next number: a hold or a "
+                    "pause, no loss."
+                )
+                found.append(
+                    _finding(
+                        "HOLD",
+                        "info",
+                        text,
+                        direction=direction,
+                        time=rfc3339_from_ns(stream.longest_gap_ns),
+                        pause_ms=round(stream.longest_gap_ms, 1),
+                        ssrc=f"0x{stream.ssrc:08x}",
+                    )
+                )
+    main = _main(view, view.call.out_streams)
+    if main is not None:
+        found += _muted(main)
+    return found
+
+
+def _muted(stream: RtpStream) -> list[Finding]:
+    seconds = stream.seconds
+    if len(seconds) < _MUTE_SECONDS:
+        return []
+    level = seconds["audio_level"]
+    if not np.isnan(level).all():
+        silent, basis = np.nan_to_num(level, nan=0.0) >= _SILENT_DBOV, "audio_level"
+    else:
+        size = seconds["bytes"] / np.maximum(seconds["packets"], 1)
+        steady = np.zeros(len(size), np.bool_)
+        steady[1:] = np.abs(np.diff(size)) < 0.5
+        steady[:-1] |= steady[1:]
+        silent, basis = steady & (size < _SMALL_SHARE * float(np.median(size))), "packet_size"
+    start, length = _longest_run(silent)
+    if length < _MUTE_SECONDS:
+        return []
+    how = "the audio level in clear reads 127" if basis == "audio_level" else "its packets stay small and of one size"
+    text = (
+        f"The workstation sent silence for {length} s from {rfc3339_from_ns(int(seconds['time_ns'][start]))} on "
+        f"({how}): muted, or a microphone without a signal."
+    )
+    return [
+        _finding(
+            "MUTED", "info", text, duration_s=length, time=rfc3339_from_ns(int(seconds["time_ns"][start])), basis=basis
+        )
+    ]
+
+
+def _longest_run(flags: Any) -> tuple[int, int]:
+    best = (0, 0)
+    start = 0
+    for position, flag in enumerate([*flags.tolist(), False]):
+        if flag:
+            continue
+        if position - start > best[1]:
+            best = (start, position - start)
+        start = position + 1
+    return best
+
+
+def _bounds(view: CallView) -> list[Finding]:
+    call = view.call
+    found: list[Finding] = []
+    if call.out_streams:
+        text = (
+            "Loss and jitter of the workstation's own packets happen after this capture point and are unknown here; "
+            "the browser's statistics, the agent log or the contact record have them."
+        )
+        found.append(_finding("UPLINK_NOT_VISIBLE", "info", text))
+    if call.other_streams:
+        text = "There is no relay in this call, so its directions are unknown; say which address is yours with --host."
+        found.append(_finding("DIRECTION_UNKNOWN", "info", text))
+    if call.is_running_at_start:
+        text = "The call was running when the capture began: its setup and its beginning are unknown."
+        found.append(_finding("RUNNING_AT_START", "info", text))
+    if call.is_running_at_end:
+        found.append(_finding("RUNNING_AT_END", "info", "The capture ended before the call did."))
+    return found
