@@ -137,3 +137,115 @@ def build_rules(
     rendered = render(built, "json" if as_json else format_name, proxy=proxy)
     _say(rendered.left_out)
     _emit(rendered.content, out)
+
+
+def _shown_drift(drift: Any, as_json: bool) -> None:
+    from ccp_assess.cli.output import print_json, printable
+
+    if as_json:
+        print_json(drift.to_document())
+        return
+    lines = [f"As of {drift.today:%Y-%m-%d}, {len(drift.snapshots)} snapshots since {drift.snapshots[0]:%Y-%m-%d}:"]
+    for addition in drift.open:
+        row = addition.row
+        word = {"to_allow": "allow by", "ramp": "OVERDUE since", "in_use": "OVERDUE, in full use since"}[
+            addition.status
+        ]
+        when = addition.ramp_until if addition.status == "in_use" else addition.deadline
+        extra = f", came back {addition.flaps} times" if addition.flaps else ""
+        extra += f", moved from {addition.moved_from}" if addition.moved_from else ""
+        lines.append(f"{word} {when:%Y-%m-%d %H:%M}Z  {row.prefix.text}  {row.service} {row.region_code}{extra}")
+    quiet = [addition for addition in drift.added if addition.already_covered_by is not None]
+    for addition in quiet:
+        row = addition.row
+        lines.append(
+            f"no work: {row.prefix.text}  {row.service} {row.region_code} is inside {addition.already_covered_by}"
+        )
+    for removal in drift.removed:
+        row = removal.row
+        told = (
+            f"stale rule: {row.prefix.text}  {row.service} {row.region_code} gone since {removal.gone_since:%Y-%m-%d}"
+        )
+        told += f", moved to {removal.moved_to}" if removal.moved_to else ""
+        told += f", still covered by {removal.still_covered_by}" if removal.still_covered_by else ""
+        told += f", keep {', '.join(removal.keep)}" if removal.keep else ""
+        lines.append(told)
+    if len(lines) == 1:
+        lines.append("nothing changed for the Region.")
+    typer.echo("\n".join(printable(line) for line in lines))
+
+
+def _only(drift: Any, services: list[str]) -> Any:
+    from dataclasses import replace
+
+    from ccp_assess.allowlist.change import SERVICES
+    from ccp_assess.errors import AllowlistError
+
+    wanted = {service.upper() for service in services}
+    if not wanted:
+        return drift
+    if not wanted <= set(SERVICES):
+        raise AllowlistError(f"service {min(wanted - set(SERVICES))[:40]!r} is unknown; use {', '.join(SERVICES)}")
+    return replace(
+        drift,
+        added=tuple(addition for addition in drift.added if addition.row.service in wanted),
+        removed=tuple(removal for removal in drift.removed if removal.row.service in wanted),
+    )
+
+
+SERVICE = typer.Option([], "--service", help="Only AMAZON_CONNECT, EC2 or CLOUDFRONT; may be repeated.")
+
+
+@app.command("diff", cls=ManyRegions)
+def diff_ranges(
+    old: Path = typer.Argument(help="The earlier ip-ranges.json."),
+    new: Path = typer.Argument(help="The later one."),
+    region: list[str] = REGION,
+    first_seen: str | None = typer.Option(None, "--first-seen", help="When the new rows were first published."),
+    service: list[str] = SERVICE,
+    as_json: bool = AS_JSON,
+) -> None:
+    """Compare two dated documents of published ranges."""
+    from ccp_assess.allowlist.change import diff, read_instant
+
+    seen = read_instant(first_seen) if first_seen is not None else None
+    drift = diff(_ranges(old), _ranges(new), _regions(region), first_seen=seen)
+    _shown_drift(_only(drift, service), as_json)
+
+
+@app.command("watch", cls=ManyRegions)
+def watch_ranges(
+    snapshots: list[Path] | None = typer.Argument(None, help="Dated ip-ranges.json files, in any order."),
+    region: list[str] = REGION,
+    today: str | None = typer.Option(None, "--today", help="The day of the question; default: the last snapshot's."),
+    service: list[str] = SERVICE,
+    ics: Path | None = typer.Option(None, "--ics", help="Write the deadlines as a calendar file."),
+    fetch: bool = typer.Option(False, "--fetch", help="Fetch the newest document into --history first."),
+    history: Path | None = typer.Option(None, "--history", help="Folder of dated documents."),
+    url: str | None = typer.Option(None, "--url", help="Where to fetch from, instead of AWS."),
+    as_json: bool = AS_JSON,
+) -> None:
+    """Replay dated documents and say what must be done by when."""
+    from ccp_assess.allowlist.change import read_instant, watch
+    from ccp_assess.cli.output import printable, write_whole
+
+    if fetch:
+        from ccp_assess.online.ranges import FetchError, fetch_ranges
+
+        if history is None:
+            raise typer.BadParameter("--fetch needs --history FOLDER")
+        try:
+            path, taken = fetch_ranges(history, url)
+            sys.stderr.write(printable(f"{'new' if taken else 'no change'}: {path.name}") + "\n")
+        except FetchError as error:  # the old documents stay in force: the question can still be answered
+            if not any(history.glob("ip-ranges*.json*")):
+                raise
+            sys.stderr.write(f"warning: {printable(str(error))}\n")
+    paths = [*(snapshots or []), *(sorted(history.glob("ip-ranges*.json*")) if history is not None else [])]
+    if not paths:
+        raise typer.BadParameter("name at least one SNAPSHOT or a --history FOLDER with documents")
+    day = read_instant(today) if today is not None else None
+    drift = _only(watch([_ranges(path) for path in paths], _regions(region), today=day), service)
+    if ics is not None:
+        write_whole(ics, drift.to_calendar())
+    _shown_drift(drift, as_json)

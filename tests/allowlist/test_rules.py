@@ -185,18 +185,7 @@ def test_rules_carry_where_they_come_from() -> None:
 
 def test_the_document_has_the_fields_of_the_contract() -> None:
     row = build(["eu-west-2"]).to_document()["rules"][0]
-    names = [
-        "target",
-        "kind",
-        "from",
-        "port",
-        "transport",
-        "direction",
-        "purpose",
-        "region_code",
-        "source",
-        "retrieved",
-    ]
+    names = {"target", "kind", "from", "port", "transport", "direction", "purpose", "region_code"}
     assert names | {"source", "retrieved"} <= set(row)
     assert isinstance(row["port"], str)
     frame = build(["eu-west-2"]).to_frame()

@@ -1,0 +1,1 @@
+"""The door to published facts on the Internet, opened only when asked."""
