@@ -21,6 +21,7 @@ SHARE_TOLERANCE_PCT = 0.5
 
 MOST_AGENTS = 10_000_000
 LONGEST_ID = 200
+_NAMES_OF_RING = 12
 
 _OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "place": ("city", "town", "location", "ort", "ville", "ciudad", "cidade"),
@@ -387,18 +388,18 @@ def _check_unique(rows: Sequence[Row], column: str, problems: Problems) -> None:
 
 
 def _check_hubs(rows: Sequence[Row], sites: list[Site], problems: Problems) -> list[Site]:
-    known = {row.cells.get("site_id", "").casefold(): row.cells.get("site_id", "") for row in rows}
+    ids = [row.cells.get("site_id", "") for row in rows]
+    known = {site_id.casefold(): site_id for site_id in ids}
     via = {row.cells.get("site_id", "").casefold(): row.cells.get("via_site_id", "").casefold() for row in rows}
-    for row in rows:
+    rings = _rings(via)
+    for row, site_id in zip(rows, ids, strict=True):
         hub = row.cells.get("via_site_id", "")
-        if not hub:
-            continue
-        if hub.casefold() not in known:
+        if hub and hub.casefold() not in known:
             problems.add(row.wrong("via_site_id", _unknown_site(hub, list(known.values()))))
-            continue
-        ring = _ring(row.cells.get("site_id", "").casefold(), via)
-        if ring:
-            way = " to ".join(known[site_id] for site_id in ring)
+        elif site_id.casefold() in rings:
+            ring = [known[member] for member in rings[site_id.casefold()]]
+            start = ring.index(known[site_id.casefold()])
+            way = " to ".join([*ring[start:], *ring[: start + 1]][: _NAMES_OF_RING + 1])
             problems.add(
                 row.wrong("via_site_id", f"the way out goes in a circle ({way}); one of them must leave locally")
             )
@@ -411,16 +412,22 @@ def _with_hub(site: Site, known: Mapping[str, str]) -> Site:
     return replace(site, via_site_id=known.get(site.via_site_id.casefold(), site.via_site_id))
 
 
-def _ring(start: str, via: Mapping[str, str]) -> list[str]:
-    """Return the ring that a site is part of, the site first and last; empty if its way leads out."""
-    way = [start]
-    while (hub := via.get(way[-1], "")) in via and hub:
-        way.append(hub)
-        if hub == start:
-            return way
-        if hub in way[:-1]:
-            return []  # it leads into a ring further on, which is said there
-    return []
+def _rings(via: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return each site that is part of a ring, with the ring; every site is walked over once."""
+    rings: dict[str, list[str]] = {}
+    settled: set[str] = set()
+    for start in via:
+        way: dict[str, None] = {}
+        here = start
+        while here in via and here not in settled and here not in way:
+            way[here] = None
+            here = via[here]
+        if here in way:
+            walked = list(way)
+            ring = walked[walked.index(here) :]
+            rings.update(dict.fromkeys(ring, ring))
+        settled.update(way)
+    return rings
 
 
 def _unknown_site(site_id: str, known: Sequence[str]) -> str:

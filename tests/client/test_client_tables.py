@@ -209,6 +209,14 @@ def test_an_island_far_from_the_coarse_outline_is_no_sea(write: Write) -> None:
     assert [site.country for site in read_client(folder).sites] == ["PT", "MT"]
 
 
+def test_a_way_out_through_thousands_of_hubs_is_followed_once(folder: Path, write: Write) -> None:
+    rows = "".join(f"S{number},48,11,1,S{number + 1}\n" for number in range(5000))
+    write("sites.csv", f"site_id,latitude,longitude,agents,via_site_id\n{rows}S5000,48,11,1,\n")
+    assert len(read_client(folder).sites) == 5001
+    write("sites.csv", f"site_id,latitude,longitude,agents,via_site_id\n{rows}S5000,48,11,1,S0\n")
+    assert "in a circle" in str(problem(folder))
+
+
 def test_the_order_of_columns_and_rows_changes_no_row(folder: Path, write: Write) -> None:
     before = {site.site_id: site for site in read_client(folder).sites}
     write("sites.csv", 'agents,place,site_id\n40,"Berlin, DE",BER\n120,"Lisbon, PT",LIS\n')
