@@ -26,64 +26,77 @@ class Action:
     retest: str
 
 
-_NETWORK, _DESKTOP, _SECURITY, _CARRIER, _US = (
-    "Network team",
-    "Workstation team",
-    "Firewall and security team",
-    "Internet provider, through the network team",
-    "Consultant",
-)
+_NETWORK = "Network team"
+_DESKTOP = "Workstation team"
+_SECURITY = "Firewall and security team"
+_CARRIER = "Network team with the Internet provider"
+_AWS = "Consultant, by a case with AWS"
+_US = "Consultant"
 
-# By the first part of the code that fits; the order matters.
+_OWNER_BY_SIDE = {
+    "workstation": _DESKTOP,
+    "lan": _NETWORK,
+    "lan_isp": _CARRIER,
+    "beyond_relay": _AWS,
+    "service": _AWS,
+}
+
+_OPEN_3478 = "Allow UDP 3478 outbound to the relay names of the allowlist, without protocol inspection."
+_COMPARE = "Compare wired with wireless and with and without VPN, then ask the owner of the segment that differs."
+_FREE = "Close what keeps the workstation busy, or give the softphone alone the documented 2 GB and 2 GHz."
+_SHORTEN = "Let the media leave locally or beside the tunnel, and keep other traffic from filling its queue."
+_CASE = "Send the time, the relay's address and the call's identifier to AWS."
+_RECORD = "Record again at the workstation itself, headers only, from before the call until after it."
+
+# The first row with a fitting beginning counts; longer beginnings therefore stand first.
 _RULES: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (("LOCAL_FIREWALL",), "Allow UDP 3478 in the workstation's own firewall or security agent.", _DESKTOP),
     (("LOCAL_NO_NETWORK",), "Connect the workstation to a network and measure again.", _DESKTOP),
+    (("LOCAL_FIREWALL",), "Allow UDP 3478 in the workstation's own firewall or security agent.", _DESKTOP),
+    (("SELF_INFLICTED", "SEND_STALLS", "CLOCK_SKEW"), _FREE, _DESKTOP),
     (
-        ("SELF_INFLICTED", "AGENT_STALL", "CPU", "SENDER_STALL", "STALL"),
-        "Close what keeps the workstation busy, or give the softphone alone the documented 2 GB and 2 GHz.",
-        _DESKTOP,
-    ),
-    (
-        ("DNS_",),
-        "Let the resolver answer the names of the allowlist, TurnNlb-* included, unfiltered.",
-        _NETWORK,
-    ),
-    (("TLS_INTERCEPT",), "Exempt the names of the allowlist from TLS inspection.", _SECURITY),
-    (("TLS_",), "Check the workstation's clock and trusted certificates, then the device that breaks TLS.", _DESKTOP),
-    (("PROXY",), "Bypass the proxy for the names of the allowlist.", _SECURITY),
-    (
-        (
-            "UDP_",
-            "TURN_REFUSED",
-            "TURN_ERROR",
-            "ALLOCATE",
-            "RELAY_TCP",
-            "RELAY_TLS",
-            "TURN_OVER_TCP",
-            "MEDIA_OVER_TCP",
-            "NO_ANSWER",
-        ),
-        "Allow UDP 3478 outbound to the relay names of the allowlist, without protocol inspection.",
+        ("CALL_FAILED_NO_ANSWER", "CALL_FAILED_REFUSED", "RELAY_UDP_NO_ANSWER", "TRANSPORT_BLOCKED"),
+        _OPEN_3478,
         _SECURITY,
     ),
-    (("TCP_", "PMTU"), "Have the device that the evidence names let the packets pass.", _NETWORK),
+    (("CALL_FAILED_ALLOCATE", "CALL_FAILED_PERMISSION", "CALL_FAILED_ICE"), _CASE, _AWS),
+    (("CALL_FAILED_DTLS", "PMTU"), "Find the device that drops large packets and let ICMP “too big” pass.", _NETWORK),
+    (("MEDIA_OVER_TCP", "RELAY_IN_TLS"), _OPEN_3478, _SECURITY),
+    (("UDP_", "TURN_REFUSED", "NO_ANSWER_UNEXPLAINED"), _OPEN_3478, _SECURITY),
     (
-        ("RATE_LIMITED", "LOSS", "LATE", "BURST", "JITTER", "REORDER", "OUTAGE", "DUPLICATE"),
-        "Compare wired with wireless and with and without VPN, then ask the owner of the segment that differs.",
-        _CARRIER,
-    ),
-    (
-        ("RTT", "DELAY", "LATENCY", "BUFFERBLOAT"),
-        "Let the media leave locally or beside the tunnel, and keep other traffic from filling its queue.",
+        ("CALL_DROPPED", "ONE_WAY_AUDIO", "OUTAGE"),
+        "Look up what changed at that minute on the side that the finding names.",
         _NETWORK,
     ),
+    (
+        ("LOSS_BEFORE_CAPTURE",),
+        "Record at the workstation itself: the packets were missing before the place of the capture.",
+        _NETWORK,
+    ),
+    (("LOSS", "LATE", "JITTER", "REORDERED", "RATE_LIMITED", "QUALITY_LOW"), _COMPARE, _CARRIER),
+    (("RELAY_RTT", "MEDIA_RTT", "RTT_VARIES"), _SHORTEN, _NETWORK),
+    (
+        ("SETUP_SLOW", "DNS_SLOW"),
+        "Look at the phase that took long: resolver, firewall inspection or distance.",
+        _NETWORK,
+    ),
+    (("DNS_",), "Let the resolver answer the names of the allowlist, TurnNlb-* included, unfiltered.", _NETWORK),
+    (("TLS_INTERCEPT",), "Exempt the names of the allowlist from TLS inspection.", _SECURITY),
+    (("TLS_",), "Check the workstation's clock and trusted certificates, then the device that breaks TLS.", _DESKTOP),
+    (("PROXY",), "Let the names of the allowlist bypass the proxy.", _SECURITY),
+    (("TCP_RETRANSMISSIONS",), _COMPARE, _CARRIER),
+    (("TCP_", "ENDPOINT_"), "Allow the endpoint that the finding names.", _SECURITY),
     (
         ("NAT", "SPLIT"),
         "Keep the mapping of UDP 3478 for longer than a call and let all media leave by one address.",
         _NETWORK,
     ),
     (("RULES", "ALLOWLIST", "FIREWALL", "AUDIT"), "Change the firewall rules as listed in the audit.", _SECURITY),
-    (("MODELLED", "NO_MEASUREMENT", "UNMEASURED"), "Measure at the site.", _US),
+    (
+        ("CAPTURE_UNREADABLE", "CAPTURE_ENDED", "CAPTURE_DROPPED", "NO_PACKETS", "NO_MEDIA", "RUNNING_AT", "DIRECTION"),
+        _RECORD,
+        _US,
+    ),
+    (("PROBE_UNREADABLE", "MODELLED", "UNMEASURED"), "Measure at the site.", _US),
 )
 
 
@@ -110,6 +123,7 @@ def action_for(finding: dict[str, Any], regions: list[str]) -> Action:
     """
     code = str(finding.get("code") or "").upper()
     todo, owner = next(((words, who) for starts, words, who in _RULES if code.startswith(starts)), ("", "To be agreed"))
+    owner = _OWNER_BY_SIDE.get(str((finding.get("evidence") or {}).get("side")), owner)
     return Action(
         todo=str(finding.get("action") or todo),
         owner=str(finding.get("owner") or owner),

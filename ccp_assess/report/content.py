@@ -373,7 +373,13 @@ def call_rows(assessment: Any) -> list[dict[str, Any]]:
         The contract's calls with ``site_id``, ``file`` and ``document``.
     """
     rows = [
-        {**call, "site_id": entry["site_id"], "file": entry.get("file"), "document": entry["document"]}
+        {
+            **call,
+            "site_id": entry["site_id"],
+            "file": entry.get("file"),
+            "document": entry["document"],
+            "seconds": entry.get("seconds"),
+        }
         for entry in assessment.captures
         for call in entry["document"]["calls"]
     ]
@@ -399,7 +405,7 @@ def worst_series(rows: list[dict[str, Any]]) -> list[CallSeries]:
     series
         At most three.
     """
-    series = (call_series(row["document"], row) for row in rows[: WORST_CALLS * 4])
+    series = (call_series(row["document"], row, row["seconds"]) for row in rows[: WORST_CALLS * 4])
     return [item for item in series if item.loss or item.media_rtt or item.relay_rtt][:WORST_CALLS]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ccp_assess.report.style import CRITICAL, FONT_SIZE, INK, PART_COLOURS, QUIET, axes_for, bare, label
+from ccp_assess.report.words import known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,54 +74,73 @@ def _split(instant: str | None) -> tuple[datetime, int]:
     return datetime.fromisoformat(base), int((fraction + "000000000")[:9])
 
 
-def call_series(document: dict[str, Any], call: dict[str, Any]) -> CallSeries:
+def call_series(document: dict[str, Any], call: dict[str, Any], seconds: Any = None) -> CallSeries:
     """Collect what a capture document says of one call, second by second.
 
     Parameters
     ----------
     document
-        The document of ``capture read``; its ``seconds`` (one row per stream and second) are used where present.
+        The document of ``capture read``.
     call
         One of its calls.
+    seconds
+        The one-second series, a row per stream and second (rows or a data frame); those of the document under
+        ``seconds`` if ``None``.
 
     Returns
     -------
     series
-        With empty series where the document does not hold them.
+        With empty series where there are none.
     """
     start, end = call.get("start_time"), call.get("end_time")
     duration = seconds_since(start, end)
-    loss: dict[float, list[int]] = {}
-    jitter: dict[float, float] = {}
-    for row in document.get("seconds") or []:
-        if row.get("call_id") != call["call_id"] or row.get("direction") != "in":
-            continue
+    loss: dict[int, list[int]] = {}
+    jitter: dict[int, float] = {}
+    for row in _rows(document.get("seconds") if seconds is None else seconds):
         at = seconds_since(start, row.get("time"))
-        if at is None:
+        if row.get("call_id") != call["call_id"] or row.get("direction") != "in" or at is None:
             continue
-        counts = loss.setdefault(round(at, 1), [0, 0])
-        counts[0] += int(row.get("packets") or 0) + max(int(row.get("lost") or 0), 0)
-        counts[1] += max(int(row.get("lost") or 0), 0)
-        if row.get("jitter_ms") is not None:
-            jitter[round(at, 1)] = max(jitter.get(round(at, 1), 0.0), float(row["jitter_ms"]))
-    relay = call.get("relay") or {}
-    media_rtt, relay_rtt = [], []
-    for row in document.get("transactions") or []:
-        at = seconds_since(start, row.get("time"))
-        if row.get("rtt_ms") is None or at is None or not -30 <= at <= (duration or 0) + 1:
-            continue
-        if row["inside_relay"]:
-            media_rtt.append((at, float(row["rtt_ms"])))
-        elif relay.get("address") in {row["dst"], row["src"]}:
-            relay_rtt.append((at, float(row["rtt_ms"])))
+        counts, second = loss.setdefault(math.floor(at), [0, 0]), math.floor(at)
+        lost = max(int(row.get("lost") or 0), 0)
+        counts[0] += int(row.get("packets") or 0) + lost
+        counts[1] += lost
+        if known(row.get("jitter_ms")):
+            jitter[second] = max(jitter.get(second, 0.0), float(row["jitter_ms"]))
+    media_rtt, relay_rtt = _round_trips(document, call, duration)
     return CallSeries(
         call=call,
-        loss=tuple((at, counts[0], counts[1]) for at, counts in sorted(loss.items())),
-        jitter=tuple(sorted(jitter.items())),
-        media_rtt=tuple(media_rtt),
-        relay_rtt=tuple(relay_rtt),
+        loss=tuple((float(at), counts[0], counts[1]) for at, counts in sorted(loss.items())),
+        jitter=tuple((float(at), value) for at, value in sorted(jitter.items())),
+        media_rtt=media_rtt,
+        relay_rtt=relay_rtt,
         duration_s=duration,
     )
+
+
+Trips = tuple[tuple[float, float], ...]
+
+
+def _round_trips(document: dict[str, Any], call: dict[str, Any], duration: float | None) -> tuple[Trips, Trips]:
+    """Return the answered requests of the call's own workstation: through the relay, and of the relay."""
+    relay, agent = (call.get("relay") or {}).get("address"), call.get("agent")
+    media: list[tuple[float, float]] = []
+    near: list[tuple[float, float]] = []
+    for row in document.get("transactions") or []:
+        at = seconds_since(call.get("start_time"), row.get("time"))
+        ours = row["src"] == agent if agent else row["src"] != relay
+        if row.get("rtt_ms") is None or at is None or not ours or relay not in {row["dst"], None}:
+            continue
+        if agent and call.get("agent_port") not in {None, row["src_port"]}:
+            continue
+        if -30 <= at <= (duration or 0) + 1:
+            (media if row["inside_relay"] else near).append((at, float(row["rtt_ms"])))
+    return tuple(media), tuple(near)
+
+
+def _rows(seconds: Any) -> list[dict[str, Any]]:
+    if hasattr(seconds, "to_dict"):
+        return list(seconds.to_dict("records"))
+    return list(seconds or [])
 
 
 def draw_call_timeline(result: Any, ax: Axes | None = None, *, call_id: str | None = None) -> tuple[Figure, Axes]:
@@ -175,11 +196,12 @@ def _series_of(result: Any, call_id: str | None) -> CallSeries:
     if isinstance(result, CallSeries):
         return result
     document = result if isinstance(result, dict) else result.to_document()
+    seconds = result.to_frame("seconds") if hasattr(result, "to_frame") else None
     calls = document["calls"]
     call = next((call for call in calls if call_id in {None, call["call_id"]}), None)
     if call is None:
         raise KeyError(f"the capture holds no call {label(call_id)!r}")
-    return call_series(document, call)
+    return call_series(document, call, seconds)
 
 
 def _name(small: Axes, words: str) -> None:
