@@ -1,0 +1,536 @@
+"""A ranking as the JSON document of ``ccp-assess regions rank``, and in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ccp_assess.regions import region_by_code
+from ccp_assess.selection.certainty import (
+    Doubt,
+    TippingPoint,
+    doubt,
+    literal_answers,
+    pareto,
+    tipping_points,
+    value_of_measuring,
+)
+from ccp_assess.selection.journeys import SOFTPHONE_CODEC, handling_parts
+from ccp_assess.selection.legs import read_leg_constants
+from ccp_assess.selection.options import unknown_services
+from ccp_assess.selection.outcomes import MEAN, MOS, OVER_150, OVER_300, OVER_LIMIT
+from ccp_assess.selection.ranking import Outcome, Ranking
+
+
+def ranking_document(ranking: Ranking) -> dict[str, Any]:
+    """Write a ranking as a document.
+
+    Parameters
+    ----------
+    ranking
+        Any ranking.
+
+    Returns
+    -------
+    document
+        The contract's ``options`` and ``recommendation``, and what stands behind them.
+    """
+    doubts, tips = doubt(ranking), tipping_points(ranking)
+    return {
+        "options": [_option(ranking, outcome) for outcome in ranking.outcomes],
+        "recommendation": _recommendation(ranking, doubts, tips),
+        "handling": [
+            {"what": part.what, "one_way_ms": part.one_way_ms, "basis": part.basis, "source": part.source}
+            for part in handling_parts()
+        ],
+        "certainty": _certainty(ranking, doubts),
+        "value_of_measuring": [
+            {
+                "what": value.what,
+                "subject": value.subject,
+                "doubt_explained_pct": value.doubt_explained_pct,
+                "wrong_now_pct": value.wrong_now_pct,
+                "wrong_after_pct": value.wrong_after_pct,
+            }
+            for value in value_of_measuring(ranking)
+        ],
+        "literal_answers": [
+            {
+                "question": answer.question,
+                "regions": list(answer.regions),
+                "distance_km": answer.distance_km,
+                "agrees": answer.agrees,
+                "reason": answer.reason,
+            }
+            for answer in literal_answers(ranking)
+        ],
+        "pareto": [
+            {
+                "regions": list(point.regions),
+                "agent_leg_ms": point.agent_leg_ms,
+                "caller_leg_ms": point.caller_leg_ms,
+                "efficient": point.efficient,
+            }
+            for point in pareto(ranking)
+        ],
+        "rule": {
+            "text": "share of calls over the limit, then mean MOS; among equals fewer instances, then fewer hops",
+            "limit_ms": ranking.prepared.limits_ms[2],
+            "close_share_pct": 100.0 * ranking.rule.close_share,
+            "close_mos": ranking.rule.close_mos,
+            "weights": {
+                "agents": ranking.weights.agents,
+                "callers": ranking.weights.callers,
+                "transfers": ranking.weights.transfers,
+                "hops": ranking.weights.hops,
+            },
+            "scale": "narrowband",
+            "codec": SOFTPHONE_CODEC,
+        },
+    }
+
+
+def _option(ranking: Ranking, outcome: Outcome) -> dict[str, Any]:
+    total = outcome.statistics.total
+    p50, p95 = outcome.percentiles_ms
+    simulated = outcome.option.kind != "instances" or outcome in ranking.simulated
+    drawn = ranking.draws_of(outcome) if simulated else None
+    probability = None
+    if outcome.rank is not None:
+        probability = ranking.probabilities.get(outcome.regions, 0.0)
+    reasons = list(outcome.option.excluded_by)
+    reasons += [f"instances: nobody would be served best by {code}" for code in outcome.empty_instances]
+    return {
+        "regions": list(outcome.regions),
+        "kind": outcome.option.kind,
+        "rank": outcome.rank,
+        "excluded_by": reasons,
+        "mouth_to_ear_ms": {"mean": total[MEAN], "p50": p50, "p95": p95, "band": _band(drawn, MEAN)},
+        "mos_cqe": {"mean": total[MOS], "p05": outcome.mos_p05, "band": _band(drawn, MOS)},
+        "share_over_150_ms_pct": 100.0 * total[OVER_150],
+        "share_over_300_ms_pct": 100.0 * total[OVER_300],
+        "share_over_400_ms_pct": 100.0 * total[OVER_LIMIT],
+        "share_over_400_ms_band_pct": _band(drawn, OVER_LIMIT, 100.0),
+        "probability_best_pct": probability,
+        "hop_count": outcome.hop_count,
+        "hops_known_pct": outcome.hops_known_pct,
+        "worst_site": _worst_site(ranking, outcome),
+        "worst_caller_origin": _worst_origin(ranking, outcome),
+        "by_site": _by_site(ranking, outcome),
+        "by_caller_origin": _by_origin(ranking, outcome),
+        "by_transfer": _by_transfer(ranking, outcome),
+        "by_reroute": _by_reroute(ranking, outcome),
+        "journeys": _journeys(ranking, outcome),
+        "instances": _instances(ranking, outcome),
+        "failover": _failover(outcome),
+    }
+
+
+def _band(drawn: Any, column: int, scale: float = 1.0) -> list[float] | None:
+    """5 and 95 % of a statistic over the simulated worlds; ``None`` where the option was not simulated."""
+    if drawn is None:
+        return None
+    low, high = np.quantile(drawn[:, column], (0.05, 0.95), method="inverted_cdf")
+    return [scale * float(low), scale * float(high)]
+
+
+def _by_site(ranking: Ranking, outcome: Outcome) -> list[dict[str, Any]]:
+    prepared, placement, rows = ranking.prepared, outcome.placement, []
+    for site, point in zip(prepared.sites, prepared.point_of_site, strict=True):
+        column = placement.columns[placement.near[point]]
+        table = prepared.agent_table
+        hops = table.hops[point, column]
+        given = outcome.statistics.by_near[point]
+        network, basis = table.network, str(table.basis[point, column])
+        extra = table.extra_ms[point, column]
+        rows.append(
+            {
+                "site_id": site.site_id,
+                "region_code": prepared.regions[column].region_code,
+                "agent_leg_ms": prepared.near_leg_ms[point, column],
+                "band_ms": [network.low[point, column] + extra, network.high[point, column] + extra],
+                "hop_count": None if np.isnan(hops) else int(hops),
+                "basis": basis,
+                "network_ms": network.median[point, column],
+                "access_ms": extra,
+                "access_parts": []
+                if basis == "measured"
+                else [{"name": e.name, "one_way_ms": e.one_way_ms} for e in table.extras[point]],
+                "distance_km": table.distance_km[point, column],
+                "loss_pct": prepared.points[point].loss_pct,
+                "mouth_to_ear_ms": given[MEAN],
+                "mos_cqe": given[MOS],
+                "share_over_400_ms_pct": 100.0 * given[OVER_LIMIT],
+                "measured_by": _measured_by(prepared.points[point].measured.get(prepared.regions[column].region_code)),
+            }
+        )
+    return rows
+
+
+def _measured_by(measurement: Any) -> dict[str, Any] | None:
+    if measurement is None:
+        return None
+    return {
+        "via": measurement.via,
+        "rtt_p50_ms": measurement.median_ms,
+        "samples": len(measurement.rtt_ms) or None,
+        "source": measurement.source,
+        "vantage": measurement.vantage,
+    }
+
+
+def _by_origin(ranking: Ranking, outcome: Outcome) -> list[dict[str, Any]]:
+    prepared, placement = ranking.prepared, outcome.placement
+    if prepared.callers_assumed:
+        return []
+    rows = []
+    network = prepared.caller_table.network
+    for index, origin in enumerate(prepared.callers):
+        column = placement.columns[placement.origins[index]]
+        leg = prepared.caller_leg_ms[index, column]
+        median = network.median[index, column]
+        given = outcome.statistics.by_origin[index]
+        rows.append(
+            {
+                "origin_id": origin.origin_id,
+                "region_code": prepared.regions[column].region_code,
+                "caller_leg_ms": leg,
+                "band_ms": [leg - median + network.low[index, column], leg - median + network.high[index, column]],
+                "basis": "modelled",
+                "line": origin.line,
+                "distance_km": prepared.caller_table.distance_km[index, column],
+                "mouth_to_ear_ms": given[MEAN],
+                "mos_cqe": given[MOS],
+                "share_over_400_ms_pct": 100.0 * given[OVER_LIMIT],
+            }
+        )
+    return rows
+
+
+def _by_transfer(ranking: Ranking, outcome: Outcome) -> list[dict[str, Any]]:
+    prepared = ranking.prepared
+    column = outcome.placement.columns[0]
+    return [
+        {
+            "target_id": target.target_id,
+            "region_code": prepared.regions[column].region_code,
+            "leg_ms": prepared.transfer_leg_ms[index, column],
+            "circular": target.circular,
+            "basis": "modelled",
+            "distance_km": prepared.transfer_table.distance_km[index, column],
+            "mouth_to_ear_ms": outcome.statistics.given_target[index, MEAN],
+            "mos_cqe": outcome.statistics.given_target[index, MOS],
+        }
+        for index, target in enumerate(prepared.transfers)
+    ]
+
+
+def _by_reroute(ranking: Ranking, outcome: Outcome) -> list[dict[str, Any]]:
+    prepared, rows = ranking.prepared, []
+    for index, reroute in enumerate(prepared.reroutes):
+        near = len(prepared.points) + index
+        column = outcome.placement.columns[outcome.placement.near[near]]
+        rows.append(
+            {
+                "site_id": reroute.site_id,
+                "place": reroute.place,
+                "region_code": prepared.regions[column].region_code,
+                "leg_ms": prepared.near_leg_ms[near, column],
+                "basis": "modelled",
+                "mouth_to_ear_ms": outcome.statistics.by_near[near, MEAN],
+                "mos_cqe": outcome.statistics.by_near[near, MOS],
+            }
+        )
+    return rows
+
+
+_JOURNEYS = {
+    "agents": "inbound and outbound calls with agents",
+    "circular": "circular transfers (out to the target and back to an agent)",
+    "external": "external transfers (anchored to the Region)",
+}
+
+
+def _journeys(ranking: Ranking, outcome: Outcome) -> list[dict[str, Any]]:
+    prepared, statistics = ranking.prepared, outcome.statistics
+    whole = sum(component.weight for component in statistics.components)
+    return [
+        {
+            "journey": name,
+            "text": _JOURNEYS[name],
+            "region_code": prepared.regions[column].region_code,
+            "share_pct": 100.0 * component.weight / whole,
+            "mouth_to_ear_ms": part[MEAN],
+            "mos_cqe": part[MOS],
+            "share_over_400_ms_pct": 100.0 * part[OVER_LIMIT],
+        }
+        for (name, column), component, part in zip(
+            statistics.names, statistics.components, statistics.parts, strict=True
+        )
+    ]
+
+
+def _instances(ranking: Ranking, outcome: Outcome) -> list[dict[str, Any]]:
+    """Share of calls and agents per instance, and which origins' number it publishes."""
+    prepared, shares, placement = ranking.prepared, ranking.shares, outcome.placement
+    if outcome.option.kind != "instances":
+        return []
+    return [
+        {
+            "region_code": prepared.regions[column].region_code,
+            "agents_pct": 100.0 * float(shares.near[placement.near == instance].sum()),
+            "calls_pct": 100.0 * float(shares.origins[placement.origins == instance].sum()),
+            "numbers_for": [
+                origin.origin_id
+                for origin, where in zip(prepared.callers, placement.origins, strict=True)
+                if where == instance
+            ],
+        }
+        for instance, column in enumerate(placement.columns)
+    ]
+
+
+def _failover(outcome: Outcome) -> dict[str, Any] | None:
+    if outcome.failover is None:
+        return None
+    total = outcome.failover.total
+    return {
+        "region_code": outcome.regions[1],
+        "mouth_to_ear_ms": total[MEAN],
+        "mos_cqe": total[MOS],
+        "share_over_400_ms_pct": 100.0 * total[OVER_LIMIT],
+    }
+
+
+def _worst_site(ranking: Ranking, outcome: Outcome) -> dict[str, Any] | None:
+    rows = [row for row in _by_site(ranking, outcome) if not np.isnan(row["mouth_to_ear_ms"])]
+    worst = min(rows, key=lambda row: (row["mos_cqe"], -row["mouth_to_ear_ms"], row["site_id"]), default=None)
+    return worst and {key: worst[key] for key in ("site_id", "mouth_to_ear_ms", "mos_cqe")}
+
+
+def _worst_origin(ranking: Ranking, outcome: Outcome) -> dict[str, Any] | None:
+    rows = [row for row in _by_origin(ranking, outcome) if not np.isnan(row["mouth_to_ear_ms"])]
+    worst = min(rows, key=lambda row: (row["mos_cqe"], -row["mouth_to_ear_ms"], row["origin_id"]), default=None)
+    return worst and {key: worst[key] for key in ("origin_id", "mouth_to_ear_ms", "mos_cqe")}
+
+
+def _certainty(ranking: Ranking, doubts: Doubt | None) -> dict[str, Any]:
+    return {
+        "draws": ranking.prepared.draw_count,
+        "seed": ranking.prepared.seed,
+        "difference_to_runner_up": doubts
+        and {
+            "mos": doubts.mos_difference,
+            "mos_band": list(doubts.mos_band),
+            "mouth_to_ear_ms": doubts.ms_difference,
+            "mouth_to_ear_band_ms": list(doubts.ms_band),
+        },
+        "variance_pct": doubts and doubts.variance_pct,
+        "too_close_to_call": bool(doubts and doubts.too_close),
+        "decided_by_assumptions": bool(doubts and doubts.by_assumption),
+    }
+
+
+# --- words -----------------------------------------------------------------------------------------------------
+
+
+def region_words(regions: tuple[str, ...]) -> str:
+    """Name Regions for people.
+
+    Parameters
+    ----------
+    regions
+        Region codes.
+
+    Returns
+    -------
+    words
+        Name and code of each.
+
+    Examples
+    --------
+    >>> region_words(("eu-west-2",))
+    'Europe (London), eu-west-2'
+    """
+    return " and ".join(f"{region_by_code(code).name}, {code}" for code in regions)
+
+
+def _recommendation(ranking: Ranking, doubts: Doubt | None, tips: tuple[TippingPoint, ...]) -> dict[str, Any]:
+    best, second = ranking.best, ranking.runner_up
+    return {
+        "regions": list(best.regions) if best else [],
+        "runner_up": list(second.regions) if second else [],
+        "sentences": _sentences(ranking, doubts, tips),
+        "reasons": _reasons(ranking, doubts),
+        "tipping_points": [
+            {
+                "what": _what(tip),
+                "kind": tip.kind,
+                "subject": tip.subject,
+                "from": tip.now_pct,
+                "to": tip.then_pct,
+                "winner_becomes": list(tip.winner_becomes),
+                "text": tip.text,
+            }
+            for tip in tips
+        ],
+        "caveats": _caveats(ranking, doubts),
+    }
+
+
+def _what(tip: TippingPoint) -> str:
+    return {
+        "call_share": f"share of callers in {tip.subject} [%]",
+        "agents": f"share of agents at {tip.subject} [%]",
+        "transfers": f"share of calls transferred to {tip.subject} [%]",
+    }[tip.kind]
+
+
+def _sentences(ranking: Ranking, doubts: Doubt | None, tips: tuple[TippingPoint, ...]) -> list[str]:
+    best, second = ranking.best, ranking.runner_up
+    if best is None:
+        return _nothing_left(ranking)
+    total = best.statistics.total
+    limit = ranking.prepared.limits_ms[2]
+    if best.option.kind == "pair":
+        where = f"the Global Resiliency pair {region_words(best.regions)} (source first)"
+    elif len(best.regions) > 1:
+        where = f"{len(best.regions)} instances: {region_words(best.regions)}"
+    else:
+        where = f"the instance in {region_words(best.regions)}"
+    if best.option.kind == "pair":
+        where = f"the instance in {where}"
+    first = (
+        f"Create {where}: a call would take {total[MEAN]:.0f} ms from mouth to ear on average "
+        f"(MOS {total[MOS]:.2f}), and {100 * total[OVER_LIMIT]:.1f} % of calls would exceed {limit:.0f} ms."
+    )
+    if second is None or doubts is None:
+        return [first, "No other option meets the constraints.", _third(ranking, tips)]
+    other = second.statistics.total
+    sure = _how_sure(ranking, doubts)
+    return [
+        first,
+        f"{region_words(second.regions)} comes second with {other[MEAN]:.0f} ms (MOS {other[MOS]:.2f}); {sure}.",
+        _third(ranking, tips),
+    ]
+
+
+def _how_sure(ranking: Ranking, doubts: Doubt) -> str:
+    best = ranking.best
+    assert best is not None  # noqa: S101 - only called with a best option
+    probability = ranking.probabilities.get(best.regions, 0.0)
+    unmeasured = doubts.variance_pct["modelled"] + doubts.variance_pct["assumed"]
+    rests = ""
+    if doubts.by_assumption:
+        rests = f"decided by assumptions, since modelled and assumed legs carry {unmeasured:.0f} % of the doubt, and "
+    verdict = "too close to call: " if doubts.too_close else ""
+    return f"{rests}{verdict}the first is best in {probability:.0f} % of {ranking.prepared.draw_count} simulated cases"
+
+
+def _third(ranking: Ranking, tips: tuple[TippingPoint, ...]) -> str:
+    if tips:
+        return f"What would change it: {tips[0].text}."
+    worst = ranking.best and _worst_site(ranking, ranking.best)
+    if worst:
+        return (
+            "No single share of callers, agents or transfers would change it; the site with the lowest quality is "
+            f"{worst['site_id']} with {worst['mouth_to_ear_ms']:.0f} ms (MOS {worst['mos_cqe']:.2f})."
+        )
+    return "No single share of callers, agents or transfers would change it."
+
+
+def _nothing_left(ranking: Ranking) -> list[str]:
+    causes: dict[str, list[str]] = {}
+    for outcome in ranking.outcomes:
+        for reason in outcome.option.excluded_by:
+            causes.setdefault(reason.split(":")[0], []).append("+".join(outcome.regions))
+    listed = "; ".join(f"{cause} excludes {len(set(codes))}" for cause, codes in causes.items())
+    return [
+        "No Region meets all constraints, so there is no recommendation.",
+        f"Of {len(ranking.outcomes)} options: {listed}.",
+        "Loosen one of these constraints in client.toml, or ask which of them is really meant.",
+    ]
+
+
+def _reasons(ranking: Ranking, doubts: Doubt | None) -> list[str]:
+    best, second = ranking.best, ranking.runner_up
+    if best is None:
+        return _nothing_left(ranking)[1:2]
+    total, limit = best.statistics.total, ranking.prepared.limits_ms[2]
+    reasons = [
+        (
+            f"{100 * total[OVER_LIMIT]:.1f} % of calls over {limit:.0f} ms (G.114), {100 * total[OVER_150]:.1f} % "
+            f"over 150 ms; mean MOS {total[MOS]:.2f}, 95 % of calls within {best.percentiles_ms[1]:.0f} ms"
+        )
+    ]
+    if second is not None and doubts is not None:
+        reasons.append(
+            f"against {' + '.join(second.regions)}: {doubts.ms_difference:+.0f} ms mean mouth-to-ear delay "
+            f"(90 % band {doubts.ms_band[0]:+.0f} to {doubts.ms_band[1]:+.0f} ms) and {doubts.mos_difference:+.2f} MOS "
+            f"({doubts.mos_band[0]:+.2f} to {doubts.mos_band[1]:+.2f})"
+        )
+    if best.hop_count is not None:
+        reasons.append(f"{best.hop_count:.1f} hops on average between agents and the Region")
+    reasons.extend(
+        f"AWS's rule `{answer.question}`, taken literally, gives {' + '.join(answer.regions)}: {answer.reason}"
+        for answer in literal_answers(ranking)
+    )
+    excluded = sum(1 for outcome in ranking.outcomes if outcome.option.excluded_by)
+    if excluded:
+        reasons.append(f"{excluded} options were excluded before the comparison; each says by what")
+    return reasons
+
+
+def _caveats(ranking: Ranking, doubts: Doubt | None) -> list[str]:
+    prepared, best = ranking.prepared, ranking.best
+    caveats = []
+    if prepared.callers_assumed:
+        caveats.append(
+            "No callers are given: they are taken to be where the agents are, which favours Regions near the agents. "
+            "Fill in callers.csv."
+        )
+    if best is None:
+        return caveats
+    rows = _by_site(ranking, best)
+    modelled = [row["site_id"] for row in rows if row["basis"] != "measured"]
+    if modelled:
+        shown = ", ".join(modelled[:5]) + (f" and {len(modelled) - 5} more" if len(modelled) > 5 else "")
+        caveats.append(f"The agent legs of {shown} to {' + '.join(best.regions)} are modelled, not measured.")
+    bench = sorted(
+        {m.site_id for point in prepared.points for m in point.measured.values() if "bench" in (m.vantage or "")}
+    )
+    if bench:
+        caveats.append(f"Measurements of {', '.join(bench)} come from a test bench, not from the site.")
+    lossless = [row["site_id"] for row in rows if row["loss_pct"] is None]
+    if lossless:
+        shown = ", ".join(lossless[:5]) + (f" and {len(lossless) - 5} more" if len(lossless) > 5 else "")
+        caveats.append(f"Packet loss at {shown} is unknown and counted as none: a capture would tell.")
+    caveats.extend(
+        f"Whether {' + '.join(best.regions)} offers {service} is not in the services table: ask AWS."
+        for service in unknown_services(ranking.constraints, best.regions, ranking.offers)
+    )
+    caveats.extend(region_by_code(code).note for code in best.regions if region_by_code(code).note)
+    if best.option.kind == "instances":
+        caveats.append(
+            "Callers of one instance reach agents of another only by an external transfer, "
+            "which stays anchored to the first Region."
+        )
+        caveats.extend(
+            f"{row['region_code']} would take {row['calls_pct']:.0f} % of the calls "
+            f"with {row['agents_pct']:.0f} % of the agents."
+            for row in _instances(ranking, best)
+            if row["calls_pct"] > 1.25 * row["agents_pct"]
+        )
+    if best.failover is not None and best.failover.total[OVER_LIMIT] > best.statistics.total[OVER_LIMIT] + 0.05:
+        caveats.append(
+            f"While {best.regions[1]} carries everything, {100 * best.failover.total[OVER_LIMIT]:.0f} % of calls "
+            f"exceed {prepared.limits_ms[2]:.0f} ms."
+        )
+    if doubts is not None and doubts.by_assumption:
+        caveats.append("The choice rests on modelled and assumed legs more than on measurements.")
+    mixed = [origin for origin in prepared.callers if origin.line == "mixed"]
+    if mixed and not prepared.callers_assumed:
+        share = read_leg_constants()["mixed_mobile_share_pct"].value
+        caveats.append(f"Callers with line `mixed` count as {share:.0f} % mobile (assumed).")
+    return caveats

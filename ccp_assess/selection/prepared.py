@@ -1,0 +1,840 @@
+"""A client made ready for ranking: every leg computed once, so that weights, shares and constraints move cheaply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ccp_assess.errors import ModelInputError
+from ccp_assess.regions import Region, read_regions
+from ccp_assess.selection.distance import estimate_rtts
+from ccp_assess.selection.draws import DIRECT_CELLS, Draws, FarSide, LegDraws, simulate_direct, simulate_large
+from ccp_assess.selection.journeys import (
+    CIRCULAR_HANDLING,
+    SOFTPHONE_HANDLING,
+    TELEPHONE_HANDLING,
+    handling_ms,
+    point_impairment,
+)
+from ccp_assess.selection.legs import (
+    AgentPoint,
+    Distances,
+    Extra,
+    LegTable,
+    SiteMeasurement,
+    agent_legs,
+    agent_points,
+    line_mix,
+    read_leg_constants,
+    telephone_legs,
+)
+from ccp_assess.selection.options import Weights
+from ccp_assess.selection.outcomes import STATISTICS, Component, Conditional, evaluate
+from ccp_assess.sites import CallerOrigin, Reroute, Site, TransferTarget
+
+FloatArray = npt.NDArray[np.float64]
+Float32Array = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.intp]
+NearBlock = Callable[[int, int], Float32Array]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """Who speaks with whom: everything about a client that is a weight.
+
+    Parameters
+    ----------
+    near
+        Share of conversations per near side: agent points, then rerouted devices (sum 1).
+    origins
+        Share of calls per caller origin (sum 1).
+    transfers
+        Share of calls per transfer target, 0 to 1 (of all calls, not of each other).
+    """
+
+    near: FloatArray
+    origins: FloatArray
+    transfers: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Which instance each near side and each origin uses.
+
+    Parameters
+    ----------
+    columns
+        Regions of the instances, as columns of the tables.
+    near
+        Index into ``columns`` per near side.
+    origins
+        Index into ``columns`` per origin.
+    """
+
+    columns: tuple[int, ...]
+    near: IntArray
+    origins: IntArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """Statistics of an option at the median of every leg.
+
+    Parameters
+    ----------
+    total
+        Over all calls.
+    by_near, by_origin
+        Given a near side, given an origin (conversations with agents only).
+    components
+        The kinds of journeys behind them.
+    names
+        What each component is: ``agents``, ``circular`` or ``external``, and in which Region.
+    parts
+        Statistics of each component.
+    given_near, given_origin, given_target
+        Statistics over all journeys given a near side, an origin or a target; with one Region the total is
+        their mean by the shares, so a share can be moved without a new evaluation. NaN where nobody is.
+    """
+
+    total: FloatArray
+    by_near: FloatArray
+    by_origin: FloatArray
+    components: tuple[Component, ...]
+    names: tuple[tuple[str, int], ...]
+    parts: tuple[FloatArray, ...]
+    given_near: FloatArray
+    given_origin: FloatArray
+    given_target: FloatArray
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A client with all its legs.
+
+    Parameters
+    ----------
+    sites, callers, transfers, reroutes
+        As given.
+    callers_assumed
+        Whether the callers were put where the agents are, since none were given.
+    regions
+        All Regions of the table; the columns of everything.
+    points, point_of_site
+        Agents who share every leg, and which of them a site is.
+    agent_table, caller_table, transfer_table, reroute_table
+        Legs to all Regions.
+    draw_count, seed
+        How many worlds are simulated, and from which seed.
+    """
+
+    sites: tuple[Site, ...]
+    callers: tuple[CallerOrigin, ...]
+    transfers: tuple[TransferTarget, ...]
+    reroutes: tuple[Reroute, ...]
+    measurements: tuple[SiteMeasurement, ...]
+    callers_assumed: bool
+    regions: tuple[Region, ...]
+    points: tuple[AgentPoint, ...]
+    point_of_site: tuple[int, ...]
+    agent_table: LegTable
+    caller_table: LegTable
+    transfer_table: LegTable
+    reroute_table: LegTable
+    draw_count: int
+    seed: int
+    _memo: dict[object, object] = field(default_factory=dict, repr=False, compare=False)
+
+    # --- sizes and names -------------------------------------------------------------------------------------
+
+    @cached_property
+    def columns(self) -> dict[str, int]:
+        """Column of each Region."""
+        return {region.region_code: column for column, region in enumerate(self.regions)}
+
+    @cached_property
+    def limits_ms(self) -> tuple[float, float, float]:
+        """Limits that shares are counted over: preferred, noticeable, and the one of the rule [ms]."""
+        constants = read_leg_constants()
+        return constants["preferred_ms"].value, constants["noticeable_ms"].value, constants["limit_ms"].value
+
+    @property
+    def near_count(self) -> int:
+        """Near sides: agent points and rerouted devices (count)."""
+        return len(self.points) + len(self.reroutes)
+
+    # --- shares ----------------------------------------------------------------------------------------------
+
+    def shares(
+        self,
+        agents: Mapping[str, float] | None = None,
+        call_shares: Mapping[str, float] | None = None,
+        transfer_shares: Mapping[str, float] | None = None,
+    ) -> Shares:
+        """Weigh near sides, origins and targets, with some of the client's numbers replaced.
+
+        Parameters
+        ----------
+        agents
+            Agents by site (count).
+        call_shares
+            Call shares by origin [%].
+        transfer_shares
+            Shares of all calls by target [%].
+
+        Returns
+        -------
+        shares
+            Ready for an evaluation.
+
+        Raises
+        ------
+        ModelInputError
+            If a number is negative, or all agents or all calls are 0.
+        """
+        near = np.zeros(self.near_count)
+        rerouted: dict[str, list[int]] = {}
+        for index, reroute in enumerate(self.reroutes):
+            rerouted.setdefault(reroute.site_id, []).append(index)
+        for site, point in zip(self.sites, self.point_of_site, strict=True):
+            count = _number(agents, site.site_id, site.agents, "agents of site")
+            taken = [self.reroutes[i].share_of_agents_pct / 100.0 for i in rerouted.get(site.site_id, [])]
+            scale = 1.0 / sum(taken) if sum(taken) > 1.0 else 1.0
+            near[point] += count * max(0.0, 1.0 - sum(taken) * scale)
+            for i, share in zip(rerouted.get(site.site_id, []), taken, strict=True):
+                near[len(self.points) + i] += count * share * scale
+        if near.sum() <= 0:
+            raise ModelInputError(
+                "all sites have 0 agents, so no Region is better than another; fill in `agents` in sites.csv"
+            )
+        origins = np.array(
+            [_number(call_shares, o.origin_id, o.call_share_pct, "call share of origin") for o in self.callers],
+            dtype=float,
+        )
+        if origins.sum() <= 0:
+            raise ModelInputError("all call shares are 0; fill in `call_share_pct` in callers.csv (sum 100)")
+        transfers = np.array(
+            [_number(transfer_shares, t.target_id, t.share_of_calls_pct, "share of target") for t in self.transfers],
+            dtype=float,
+        )
+        return Shares(near=near / near.sum(), origins=origins / origins.sum(), transfers=transfers / 100.0)
+
+    def near_of_site(self, index: int) -> FloatArray:
+        """Weigh the near sides of one site alone.
+
+        Parameters
+        ----------
+        index
+            Which site.
+
+        Returns
+        -------
+        near
+            Shares of its near sides (sum 1).
+        """
+        site = self.sites[index]
+        alone = {other.site_id: 0.0 for other in self.sites}
+        return self.shares(agents={**alone, site.site_id: 1.0}).near
+
+    # --- medians ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def near_leg_ms(self) -> FloatArray:
+        """Leg of each near side, near sides by Regions [ms]."""
+        return np.concatenate([self.agent_table.one_way_ms, self._rerouted_ms])
+
+    @cached_property
+    def _rerouted_ms(self) -> FloatArray:
+        return np.asarray(self.reroute_table.one_way_ms + read_leg_constants()["landline_ms"].value)
+
+    @cached_property
+    def near_fixed_ms(self) -> FloatArray:
+        """Handling of each near side [ms]."""
+        soft = [handling_ms(SOFTPHONE_HANDLING, point.playout_ms) for point in self.points]
+        return np.array(soft + [handling_ms(TELEPHONE_HANDLING)] * len(self.reroutes))
+
+    @cached_property
+    def near_ie(self) -> FloatArray:
+        """Codec and loss impairment of each near side [unitless]."""
+        return np.array([point_impairment(point) for point in self.points] + [0.0] * len(self.reroutes))
+
+    @cached_property
+    def lines(self) -> tuple[tuple[int, str, float], ...]:
+        """Far sides: index of the origin, planning value of its line, and its share of the origin."""
+        return tuple(
+            (index, name, share) for index, origin in enumerate(self.callers) for name, share in line_mix(origin.line)
+        )
+
+    @cached_property
+    def _line_origin(self) -> IntArray:
+        return np.array([index for index, _, _ in self.lines], dtype=np.intp)
+
+    @cached_property
+    def _line_share(self) -> FloatArray:
+        return np.array([share for _, _, share in self.lines])
+
+    @cached_property
+    def far_leg_ms(self) -> FloatArray:
+        """Leg of each far side, far sides by Regions [ms]."""
+        line_ms = np.array([read_leg_constants()[name].value for _, name, _ in self.lines])
+        return np.asarray(self.caller_table.one_way_ms[self._line_origin] + line_ms[:, None])
+
+    @cached_property
+    def caller_leg_ms(self) -> FloatArray:
+        """Mean leg of each origin over its lines, origins by Regions [ms]."""
+        mean = np.zeros((len(self.callers), len(self.regions)))
+        np.add.at(mean, self._line_origin, self.far_leg_ms * self._line_share[:, None])
+        return mean
+
+    @cached_property
+    def transfer_leg_ms(self) -> FloatArray:
+        """Leg of each transfer target, one way, targets by Regions [ms]."""
+        return np.asarray(self.transfer_table.one_way_ms + read_leg_constants()["landline_ms"].value)
+
+    @cached_property
+    def _circular(self) -> npt.NDArray[np.bool_]:
+        return np.array([target.circular for target in self.transfers], dtype=bool)
+
+    # --- evaluation at the medians ---------------------------------------------------------------------------
+
+    def components(
+        self, column: int, near: FloatArray, origins: FloatArray, transfers: FloatArray, weights: Weights
+    ) -> list[tuple[str, Component]]:
+        """Make the kinds of journeys of one Region.
+
+        Parameters
+        ----------
+        column
+            The Region.
+        near, origins
+            Shares of its near sides and origins; their sums need not be 1.
+        transfers
+            Shares of calls per target.
+        weights
+            Importance of the legs; even weights give physical delays.
+
+        Returns
+        -------
+        components
+            Each with its name; weighted by the calls of these origins.
+        """
+        on_near, on_far = weights.leg_scales
+        on_agents, on_transfers = weights.transfer_scale
+        calls = float(origins.sum())
+        rows, far_rows = near > 0, origins[self._line_origin] > 0
+        if calls <= 0 or not rows.any():
+            return []
+        far_weight = (origins[self._line_origin] * self._line_share)[far_rows] / calls
+        far_ms = on_far * self.far_leg_ms[far_rows, column]
+        agent_side = {
+            "near_ms": on_near * self.near_leg_ms[rows, column] + self.near_fixed_ms[rows],
+            "near_weight": near[rows] / near[rows].sum(),
+            "near_ie": self.near_ie[rows],
+        }
+        made = [("agents", Component(**agent_side, far_ms=far_ms, far_weight=far_weight, weight=calls * on_agents))]
+        circular = self._circular & (transfers > 0)
+        if circular.any():
+            detour = 2.0 * self.transfer_leg_ms[circular, column] + handling_ms(CIRCULAR_HANDLING)
+            share = transfers[circular]
+            made.append(
+                (
+                    "circular",
+                    Component(
+                        **agent_side,
+                        far_ms=(far_ms[:, None] + detour[None, :]).ravel(),
+                        far_weight=(far_weight[:, None] * (share / share.sum())[None, :]).ravel(),
+                        weight=calls * float(share.sum()) * on_transfers,
+                    ),
+                )
+            )
+        external = ~self._circular & (transfers > 0)
+        if external.any():
+            share = transfers[external]
+            made.append(
+                (
+                    "external",
+                    Component(
+                        near_ms=self.transfer_leg_ms[external, column] + handling_ms(TELEPHONE_HANDLING),
+                        near_weight=share / share.sum(),
+                        near_ie=np.zeros(share.size),
+                        far_ms=far_ms,
+                        far_weight=far_weight,
+                        weight=calls * float(share.sum()) * on_transfers,
+                    ),
+                )
+            )
+        return [(name, component) for name, component in made if component.weight > 0]
+
+    def statistics(self, placement: Placement, shares: Shares, weights: Weights) -> Statistics:
+        """Evaluate an option at the median of every leg.
+
+        Parameters
+        ----------
+        placement
+            Which instance everybody uses.
+        shares
+            Who speaks with whom.
+        weights
+            Importance of the legs.
+
+        Returns
+        -------
+        statistics
+            Over all calls, and given each near side and origin.
+        """
+        by_near = np.full((self.near_count, STATISTICS), np.nan)
+        by_origin = np.full((len(self.callers), STATISTICS), np.nan)
+        given_near = np.zeros((self.near_count, STATISTICS))
+        given_origin = np.zeros((len(self.callers), STATISTICS))
+        given_target = np.full((len(self.transfers), STATISTICS), np.nan)
+        whole = weights.transfer_scale[0] + weights.transfer_scale[1] * float(shares.transfers.sum())
+        components, names, parts = [], [], []
+        for instance, column in enumerate(placement.columns):
+            near = np.where(placement.near == instance, shares.near, 0.0)
+            origins = np.where(placement.origins == instance, shares.origins, 0.0)
+            calls = float(origins.sum())
+            for name, component in self.components(column, near, origins, shares.transfers, weights):
+                found = evaluate(component, self.limits_ms)
+                components.append(component)
+                names.append((name, column))
+                parts.append(found.total)
+                importance = component.weight / calls / whole
+                of_origin = self._per_origin(found, origins, shares.transfers)
+                given_origin[origins > 0] += importance * of_origin[origins > 0]
+                if name == "external":
+                    given_near += component.weight / whole * found.total
+                    given_target[~self._circular & (shares.transfers > 0)] = found.by_near
+                else:
+                    given_near[near > 0] += component.weight / whole * found.by_near
+                if name == "circular":
+                    circular = self._circular & (shares.transfers > 0)
+                    by_target = found.by_far.reshape(-1, int(circular.sum()), STATISTICS)
+                    of_far = (origins[self._line_origin] * self._line_share)[origins[self._line_origin] > 0] / calls
+                    given_target[circular] = np.einsum("fts,f->ts", by_target, of_far)
+                if name == "agents":
+                    by_near[near > 0] = found.by_near
+                    by_origin[origins > 0] = of_origin[origins > 0]
+        weight = np.array([component.weight for component in components])
+        total = weight @ np.array(parts) / weight.sum()
+        return Statistics(
+            total=total,
+            by_near=by_near,
+            by_origin=by_origin,
+            components=tuple(components),
+            names=tuple(names),
+            parts=tuple(parts),
+            given_near=given_near,
+            given_origin=given_origin,
+            given_target=given_target,
+        )
+
+    def _per_origin(self, found: Conditional, origins: FloatArray, transfers: FloatArray) -> FloatArray:
+        """Average the far sides of a component (and the targets behind them) to origins."""
+        rows = origins[self._line_origin] > 0
+        by_far = found.by_far
+        mean = np.zeros((len(self.callers), STATISTICS))
+        if by_far.shape[0] != rows.sum():  # circular: far sides by targets, targets weighted by their shares
+            share = transfers[self._circular & (transfers > 0)]
+            by_far = np.einsum("fts,t->fs", by_far.reshape(int(rows.sum()), -1, STATISTICS), share / share.sum())
+        np.add.at(mean, self._line_origin[rows], by_far * self._line_share[rows][:, None])
+        return mean
+
+    # --- placement of several instances ----------------------------------------------------------------------
+
+    def place(self, region_codes: Sequence[str], shares: Shares, weights: Weights) -> Placement:
+        """Give every near side the instance with the shortest leg and every origin the one that serves it best.
+
+        Parameters
+        ----------
+        region_codes
+            Regions of the instances; the first one only for a pair.
+        shares
+            Who speaks with whom.
+        weights
+            Importance of the legs.
+
+        Returns
+        -------
+        placement
+            Origins go where their mean MOS with the agents of that instance is highest.
+        """
+        columns = tuple(self.columns[code] for code in region_codes)
+        near = np.zeros(self.near_count, dtype=np.intp)
+        origins = np.zeros(len(self.callers), dtype=np.intp)
+        if len(columns) > 1:
+            near = np.argmin(self.near_leg_ms[:, columns], axis=1).astype(np.intp)
+            quality = np.full((len(columns), len(self.callers)), -np.inf)
+            for instance, column in enumerate(columns):
+                here = near == instance
+                total = shares.near[here].sum()
+                if total > 0:
+                    quality[instance] = shares.near[here] / total @ self._mos_cells(column, weights)[here]
+            origins = np.argmax(quality, axis=0).astype(np.intp)
+        return Placement(columns=columns, near=near, origins=origins)
+
+    def _mos_cells(self, column: int, weights: Weights) -> FloatArray:
+        """Mean MOS of every near side with every origin, near sides by origins."""
+        key = ("mos", column, weights.leg_scales)
+        if key not in self._memo:
+            from ccp_assess.selection.outcomes import mos_curve  # noqa: PLC0415 - its table is made when needed
+
+            on_near, on_far = weights.leg_scales
+            near = on_near * self.near_leg_ms[:, column] + self.near_fixed_ms
+            cells = np.zeros((self.near_count, len(self.callers)))
+            for far, (index, _, share) in enumerate(self.lines):
+                delay = near + on_far * self.far_leg_ms[far, column]
+                cells[:, index] += share * mos_curve().mos(delay, self.near_ie)
+            self._memo[key] = cells
+        found = self._memo[key]
+        assert isinstance(found, np.ndarray)  # noqa: S101 - for the type checker
+        return found
+
+    # --- simulation ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def draws(self) -> Draws:
+        """Source of the simulated worlds."""
+        return Draws(seed=self.seed, count=self.draw_count)
+
+    def leg_draws(self, which: str, column: int) -> LegDraws:
+        """Draws of the legs of one table towards one Region.
+
+        Parameters
+        ----------
+        which
+            ``agent``, ``caller``, ``transfer`` or ``reroute``.
+        column
+            The Region.
+
+        Returns
+        -------
+        draws
+            Made when asked for.
+        """
+        key = ("legs", which, column)
+        if key not in self._memo:
+            region = self.regions[column]
+            table: LegTable = getattr(self, f"{which}_table")
+            self._memo[key] = LegDraws(
+                self.draws, table, column, region_code=region.region_code, region_country=region.country
+            )
+        found = self._memo[key]
+        assert isinstance(found, LegDraws)  # noqa: S101 - for the type checker
+        return found
+
+    @cached_property
+    def _handling_draws(self) -> dict[str, Float32Array]:
+        """Draws by 1 of each sum of planning values [ms]."""
+
+        def total(extras: Sequence[Extra]) -> Float32Array:
+            return np.asarray(
+                np.vstack([self.draws.planning_value(e) for e in extras]).sum(axis=0)[:, None], np.float32
+            )
+
+        return {
+            "softphone": total(SOFTPHONE_HANDLING),
+            "softphone without playout": total([e for e in SOFTPHONE_HANDLING if e.name != "playout_ms"]),
+            "telephone": total(TELEPHONE_HANDLING),
+            "circular": total(CIRCULAR_HANDLING),
+            "landline_ms": total([Extra(name="landline_ms")]),
+            "plmn_ms": total([Extra(name="plmn_ms")]),
+        }
+
+    @cached_property
+    def _playout(self) -> tuple[npt.NDArray[np.bool_], Float32Array]:
+        """Which near points have a measured jitter buffer, and how long it is [ms]."""
+        known = np.array([point.playout_ms is not None for point in self.points], dtype=bool)
+        return known, np.array([point.playout_ms or 0.0 for point in self.points], dtype=np.float32)
+
+    def near_block(self, column: int, rows: IntArray, first: int, last: int, scale: float) -> Float32Array:
+        """Draws by near sides with handling, for some draws and some near sides.
+
+        Parameters
+        ----------
+        column
+            The Region.
+        rows
+            Near sides.
+        first, last
+            Which draws.
+        scale
+            Importance of the legs.
+
+        Returns
+        -------
+        delays
+            Leg times its importance, plus handling [ms].
+        """
+        points = rows[rows < len(self.points)]
+        parts = []
+        if points.size:
+            block = self.leg_draws("agent", column).block(first, last, points)
+            if scale != 1.0:
+                block *= np.float32(scale)
+            known, playout = self._playout
+            if known[points].any():
+                without = self._handling_draws["softphone without playout"][first:last]
+                full = self._handling_draws["softphone"][first:last]
+                block += np.where(known[points], without + playout[points], full)
+            else:
+                block += self._handling_draws["softphone"][first:last]
+            parts.append(block)
+        devices = rows[rows >= len(self.points)] - len(self.points)
+        if devices.size:
+            block = self.leg_draws("reroute", column).block(first, last, devices)
+            block += self._handling_draws["landline_ms"][first:last]
+            block *= np.float32(scale)
+            block += self._handling_draws["telephone"][first:last]
+            parts.append(block)
+        return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+
+    def far_draws(self, column: int) -> Float32Array:
+        """Draws by far sides: the callers' legs with their lines [ms].
+
+        Parameters
+        ----------
+        column
+            The Region.
+
+        Returns
+        -------
+        delays
+            In the order of :attr:`lines` [ms].
+        """
+        key = ("far", column)
+        small = self.draw_count * len(self.lines) <= 2_000_000
+        if key in self._memo:
+            found = self._memo[key]
+            assert isinstance(found, np.ndarray)  # noqa: S101 - for the type checker
+            return found
+        legs = self.leg_draws("caller", column).block(0, self.draw_count)
+        drawn = legs[:, self._line_origin]
+        for name in ("plmn_ms", "landline_ms"):
+            of_line = np.array([line == name for _, line, _ in self.lines])
+            drawn[:, of_line] += self._handling_draws[name]
+        if small:
+            self._memo[key] = drawn
+        return drawn
+
+    def transfer_draws(self, column: int, rows: IntArray) -> Float32Array:
+        """Draws by targets: the legs to transfer targets, one way [ms].
+
+        Parameters
+        ----------
+        column
+            The Region.
+        rows
+            Which targets.
+
+        Returns
+        -------
+        delays
+            With the target's line [ms].
+        """
+        block = self.leg_draws("transfer", column).block(0, self.draw_count, rows)
+        block += self._handling_draws["landline_ms"]
+        return block
+
+    def simulate(self, placement: Placement, shares: Shares, weights: Weights) -> FloatArray:
+        """Evaluate an option in every simulated world.
+
+        Parameters
+        ----------
+        placement
+            Which instance everybody uses (decided at the medians).
+        shares
+            Who speaks with whom.
+        weights
+            Importance of the legs.
+
+        Returns
+        -------
+        statistics
+            Draws by statistics over all calls.
+        """
+        total, weight = np.zeros((self.draw_count, STATISTICS)), 0.0
+        for instance, column in enumerate(placement.columns):
+            near = np.where(placement.near == instance, shares.near, 0.0)
+            origins = np.where(placement.origins == instance, shares.origins, 0.0)
+            for share, statistics in self._simulate_region(column, near, origins, shares.transfers, weights):
+                total += share * statistics
+                weight += share
+        return total / weight
+
+    def _simulate_region(
+        self, column: int, near: FloatArray, origins: FloatArray, transfers: FloatArray, weights: Weights
+    ) -> Iterable[tuple[float, FloatArray]]:
+        on_near, on_far = weights.leg_scales
+        on_agents, on_transfers = weights.transfer_scale
+        calls = float(origins.sum())
+        rows = np.flatnonzero(near > 0)
+        far_rows = np.flatnonzero(origins[self._line_origin] > 0)
+        if calls <= 0 or not rows.size:
+            return
+        far = self.far_draws(column)[:, far_rows]
+        if on_far != 1.0:
+            far = far * np.float32(on_far)
+        far_weight = ((origins[self._line_origin] * self._line_share)[far_rows] / calls).astype(np.float32)
+        near_weight = (near[rows] / near[rows].sum()).astype(np.float32)
+        fars = [FarSide(parts=((far, far_weight),), weight=calls * on_agents)]
+        circular = np.flatnonzero(self._circular & (transfers > 0))
+        if circular.size:
+            detour = 2.0 * self.transfer_draws(column, circular) + self._handling_draws["circular"]
+            share = transfers[circular]
+            fars.append(
+                FarSide(
+                    parts=((far, far_weight), (detour, (share / share.sum()).astype(np.float32))),
+                    weight=calls * float(share.sum()) * on_transfers,
+                )
+            )
+        fars = [side for side in fars if side.weight > 0]
+        if fars:
+            yield (
+                sum(side.weight for side in fars),
+                self._simulate(
+                    lambda first, last: self.near_block(column, rows, first, last, on_near),
+                    near_weight,
+                    self.near_ie[rows].astype(np.float32),
+                    fars,
+                ),
+            )
+        external = np.flatnonzero(~self._circular & (transfers > 0))
+        if external.size and on_transfers > 0:
+            share = transfers[external]
+            targets = self.transfer_draws(column, external) + self._handling_draws["telephone"]
+            yield (
+                calls * float(share.sum()) * on_transfers,
+                self._simulate(
+                    lambda first, last: targets[first:last].copy(),
+                    (share / share.sum()).astype(np.float32),
+                    np.zeros(share.size, dtype=np.float32),
+                    [FarSide(parts=((far, far_weight),), weight=1.0)],
+                ),
+            )
+
+    def _simulate(
+        self,
+        near_block: NearBlock,
+        near_weight: Float32Array,
+        near_ie: Float32Array,
+        fars: Sequence[FarSide],
+    ) -> FloatArray:
+        """Pair by pair where that is few pairs, else on a grid."""
+        cells = near_weight.size * sum(int(np.prod([weight.size for _, weight in far.parts])) for far in fars)
+        if cells * self.draw_count > DIRECT_CELLS:
+            return simulate_large(near_block, near_weight, near_ie, fars, self.limits_ms)
+        near = near_block(0, self.draw_count)
+        total = sum(far.weight for far in fars)
+        result = np.zeros((self.draw_count, STATISTICS))
+        for far in fars:
+            values, weight = far.parts[0]
+            for more, share in far.parts[1:]:
+                values = (values[:, :, None] + more[:, None, :]).reshape(self.draw_count, -1)
+                weight = (weight[:, None] * share[None, :]).ravel()
+            result += far.weight / total * simulate_direct(near, near_weight, near_ie, values, weight, self.limits_ms)
+        return result
+
+
+def _number(given: Mapping[str, float] | None, key: str, default: float, what: str) -> float:
+    value = default if given is None else given.get(key, default)
+    if not 0.0 <= value < float("inf"):
+        raise ModelInputError(f"the {what} {key!r} is {value}; give a number of 0 or more")
+    return float(value)
+
+
+def prepare(
+    sites: Sequence[Site],
+    callers: Sequence[CallerOrigin] = (),
+    transfers: Sequence[TransferTarget] = (),
+    reroutes: Sequence[Reroute] = (),
+    measurements: Iterable[SiteMeasurement] = (),
+    *,
+    draws: int = 2000,
+    seed: int = 1,
+    distances: Distances = estimate_rtts,
+) -> Prepared:
+    """Compute every leg of a client once.
+
+    Parameters
+    ----------
+    sites, callers, transfers, reroutes
+        The client's tables. Without callers they are taken to be where the agents are, and that is said.
+    measurements
+        What was measured from the sites.
+    draws
+        How many worlds to simulate (count).
+    seed
+        Seed of the simulation.
+    distances
+        Distance model.
+
+    Returns
+    -------
+    prepared
+        Ready to be ranked under any weights, shares and constraints.
+
+    Raises
+    ------
+    ModelInputError
+        If there is no site, no agent, or a row that refers to a site that does not exist.
+    """
+    if not sites:
+        raise ModelInputError("there are no sites; fill in sites.csv with at least one place where agents work")
+    if draws < 1:
+        raise ModelInputError(f"{draws} draws are asked for; give 1 or more")
+    known = {site.site_id for site in sites}
+    for reroute in reroutes:
+        if reroute.site_id not in known:
+            raise ModelInputError(
+                f"reroutes.csv names site {reroute.site_id!r}, which is not in sites.csv; "
+                f"known sites are {', '.join(sorted(known))}"
+            )
+    regions = tuple(read_regions().values())
+    measured = tuple(measurements)
+    points, point_of_site = agent_points(sites, measured)
+    ordered = tuple(sorted(callers, key=_caller_order)) or _callers_where_agents_are(sites)
+    targets = tuple(sorted(transfers, key=lambda t: (t.latitude, t.longitude, t.circular, t.target_id)))
+    devices = tuple(sorted(reroutes, key=lambda r: (r.latitude, r.longitude, r.share_of_agents_pct, r.site_id)))
+    prepared = Prepared(
+        sites=tuple(sites),
+        callers=ordered,
+        transfers=targets,
+        reroutes=devices,
+        measurements=measured,
+        callers_assumed=not callers,
+        regions=regions,
+        points=points,
+        point_of_site=point_of_site,
+        agent_table=agent_legs(points, regions, distances),
+        caller_table=telephone_legs("caller", ordered, regions, distances),
+        transfer_table=telephone_legs("transfer", targets, regions, distances),
+        reroute_table=telephone_legs("reroute", devices, regions, distances),
+        draw_count=draws,
+        seed=seed,
+    )
+    prepared.shares()  # refuses a client without agents or calls before any work
+    return prepared
+
+
+def _caller_order(origin: CallerOrigin) -> tuple[float, float, str, str]:
+    return origin.latitude, origin.longitude, origin.line, origin.origin_id
+
+
+def _callers_where_agents_are(sites: Sequence[Site]) -> tuple[CallerOrigin, ...]:
+    agents = sum(max(site.agents, 0) for site in sites) or 1
+    origins = (
+        CallerOrigin(
+            origin_id=f"(assumed) {site.site_id}",
+            latitude=site.latitude,
+            longitude=site.longitude,
+            place=site.place,
+            country=site.country,
+            call_share_pct=100.0 * site.agents / agents,
+        )
+        for site in sites
+    )
+    return tuple(sorted(origins, key=_caller_order))
