@@ -109,7 +109,6 @@ def measurements_from_captures(captures: Iterable[tuple[str | None, dict[str, An
                     jitter_ms=inbound.get("jitter_ms"),
                     playout_ms=inbound.get("playout_ms"),
                     source=f"capture, call {call['call_id']}",
-                    vantage="workstation",
                 )
             )
     return tuple(found)

@@ -1,4 +1,4 @@
-"""`ccp-assess regions`: what geography says of round trips (`estimate`)."""
+"""`ccp-assess regions`: what geography says of round trips (`estimate`), and where the instance should be (`rank`)."""
 
 from __future__ import annotations
 
@@ -39,3 +39,40 @@ def estimate(
     for one in estimates:
         low_ms, high_ms = one.rtt_band90_ms
         typer.echo(f"{one.great_circle_km:15.1f}  {one.rtt_ms:6.1f}  {low_ms:13.1f}  {high_ms:14.1f}  {one.basis}")
+
+
+@app.command()
+def rank(
+    *,
+    client_dir: Annotated[Path, typer.Argument(help="The client folder.")],
+    instances: Annotated[int, typer.Option(help="Up to how many instances an option may have.", min=1, max=4)] = 1,
+    draws: Annotated[int, typer.Option(help="How many worlds to simulate.", min=1)] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 1,
+    captures: Annotated[bool, typer.Option(help="Take round trips and loss from captures too.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Rank where the instance (or the instances) should be, with reasons and certainty."""
+    from ccp_assess.assess.region_ranking import rank_client
+    from ccp_assess.cli.output import print_json, printable
+
+    ranking, left_out = rank_client(client_dir, instances=instances, draws=draws, seed=seed, captures=captures)
+    for sentence in left_out:
+        typer.echo(f"ccp-assess: {printable(sentence)}", err=True)
+    document = ranking.to_document()
+    if as_json:
+        print_json(document)
+        return
+    for sentence in ranking.sentences:
+        typer.echo(printable(sentence))
+    typer.echo("\nrank  region(s)                      mean_ms  p95_ms   MOS  over_400_ms_pct  best_in_pct")
+    for option in document["options"]:
+        if option["rank"] is None or option["rank"] > 15:
+            continue
+        delay = option["mouth_to_ear_ms"]
+        typer.echo(
+            f"{option['rank']:4d}  {' + '.join(option['regions']):30s}  {delay['mean']:7.0f}  {delay['p95']:6.0f}  "
+            f"{option['mos_cqe']['mean']:4.2f}  {option['share_over_400_ms_pct']:15.1f}  "
+            f"{option['probability_best_pct']:11.0f}"
+        )
+    for caveat in document["recommendation"]["caveats"]:
+        typer.echo(f"- {printable(caveat)}")
