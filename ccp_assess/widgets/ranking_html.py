@@ -1,22 +1,66 @@
-"""A ranking as small pieces of HTML that are quick to show; all text from clients is escaped."""
+"""A ranking as small pieces of HTML that are quick to show; whatever comes from clients is escaped."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import Any
 
-from ccp_assess.report.figures.options import eligible
 from ccp_assess.report.style import CRITICAL, INK, PART_COLOURS, QUIET, RULE
 from ccp_assess.report.words import clean, number
+from ccp_assess.selection.document import region_words
+from ccp_assess.selection.outcomes import MEAN, MOS, OVER_LIMIT
+from ccp_assess.selection.ranking import Outcome, Ranking
+from ccp_assess.tables import header
 
 MOST_OPTIONS = 12
-_LONGEST_REASON = 90
-_CELL = f"padding:2px 10px 2px 0;border-bottom:1px solid {RULE};text-align:left;color:{INK}"
+LONGEST_BAR_PX = 110
+_LONGEST_REASON = 120
+_LINE = "margin:2px 0;line-height:1.35"
+_CELL = f"padding:2px 12px 2px 0;border-bottom:1px solid {RULE};text-align:left;color:{INK}"
+_HEADS = (
+    header("rank"),
+    header("regions"),
+    header("mouth_to_ear_mean_ms"),
+    header("mos_cqe"),
+    header("share_over_400_ms_pct"),
+    header("probability_best_pct"),
+    header("hop_count"),
+)
+
+
+def headline_html(ranking: Ranking, own: Ranking) -> str:
+    """Return the chosen option in one line, and how it differs from what the client's own settings give.
+
+    Parameters
+    ----------
+    ranking
+        What is shown.
+    own
+        The ranking under the client's own settings.
+
+    Returns
+    -------
+    html
+        To be read aloud when it changes.
+    """
+    chosen, before = _chosen(ranking), _chosen(own)
+    moved = ""
+    if chosen != before:
+        moved = (
+            f"<p class='ccp-moved' style='{_LINE};color:{QUIET}'>The client's own settings give {escape(before)}.</p>"
+        )
+    return (
+        f"<div role='status' aria-live='polite' style='color:{INK}'>"
+        f"<p class='ccp-chosen' style='{_LINE};font-size:16px;font-weight:bold'>{escape(chosen)}</p>{moved}</div>"
+    )
+
+
+def _chosen(ranking: Ranking) -> str:
+    return region_words(ranking.best.regions) if ranking.best else "No option meets the constraints"
 
 
 def sentences_html(sentences: Iterable[str]) -> str:
-    """Return the recommendation, to be read aloud when it changes.
+    """Return the recommendation in sentences.
 
     Parameters
     ----------
@@ -26,40 +70,10 @@ def sentences_html(sentences: Iterable[str]) -> str:
     Returns
     -------
     html
-        The first sentence bold.
+        One paragraph each.
     """
-    first, *others = [escape(sentence) for sentence in sentences] or ["No Region can be recommended."]
-    rest = "".join(f"<p style='margin:2px 0;line-height:1.35'>{sentence}</p>" for sentence in others)
-    return (
-        f"<div role='status' aria-live='polite' class='ccp-answer' style='color:{INK}'>"
-        f"<p style='margin:2px 0;line-height:1.35'><strong>{first}</strong></p>{rest}</div>"
-    )
-
-
-def changes_html(own: dict[str, Any], shown: dict[str, Any]) -> str:
-    """Say how what is shown differs from what the client's own settings give.
-
-    Parameters
-    ----------
-    own, shown
-        Documents of ``regions rank``.
-
-    Returns
-    -------
-    html
-        Empty where the recommendation is the same.
-    """
-    before, after = _recommended(own), _recommended(shown)
-    if before == after:
-        return ""
-    return (
-        f"<p class='ccp-change' style='margin:2px 0;color:{QUIET}'>With the client's own settings it is "
-        f"<strong>{escape(before or 'none')}</strong>; with these it is <strong>{escape(after or 'none')}</strong>.</p>"
-    )
-
-
-def _recommended(document: dict[str, Any]) -> str:
-    return " + ".join((document.get("recommendation") or {}).get("regions") or ())
+    paragraphs = "".join(f"<p style='{_LINE}'>{escape(sentence)}</p>" for sentence in sentences)
+    return f"<div class='ccp-sentences' style='color:{INK};max-width:760px'>{paragraphs}</div>"
 
 
 def problem_html(sentence: str) -> str:
@@ -76,70 +90,69 @@ def problem_html(sentence: str) -> str:
         To be read aloud at once; what is shown below it is from before.
     """
     return (
-        f"<p role='alert' style='color:{CRITICAL};margin:2px 0'>{escape(sentence)} (Shown below is the answer from "
-        "before.)</p>"
+        f"<p role='alert' class='ccp-problem' style='{_LINE};color:{CRITICAL}'>{escape(sentence)} "
+        "(What is shown is from before.)</p>"
     )
 
 
-def ranking_html(document: dict[str, Any]) -> str:
-    """Return the options as a table: delay with a bar, quality, how often best, and what excludes the others.
+def ranking_html(ranking: Ranking) -> str:
+    """Return the options as a table, best first, and below it those that a constraint excludes.
 
     Parameters
     ----------
-    document
-        Of ``regions rank``.
+    ranking
+        What is shown.
 
     Returns
     -------
     html
-        Best first, then the excluded ones.
+        Delay with a bar, quality, share over the limit, how often best, hops.
     """
-    options = eligible(document)
-    longest = max((option["mouth_to_ear_ms"]["mean"] or 0.0 for option in options), default=0.0) or 1.0
-    rows = "".join(_option_row(option, longest) for option in options[:MOST_OPTIONS])
+    options = ranking.eligible
+    longest_ms = max((option.statistics.total[MEAN] for option in options), default=1.0)
+    rows = "".join(_row(ranking, option, longest_ms) for option in options[:MOST_OPTIONS])
+    heads = "".join(f"<th scope='col' style='{_CELL}'>{escape(head)}</th>" for head in _HEADS)
     left_out = len(options) - MOST_OPTIONS
-    more = f"<p style='color:{QUIET}'>{left_out} more options are not shown.</p>" if left_out > 0 else ""
-    heads = "".join(
-        f"<th scope='col' style='{_CELL}'>{head}</th>"
-        for head in ("Rank", "Region", "Mouth to ear [ms]", "MOS-CQE", "Over 150 ms [%]", "Best in [%] of draws")
-    )
+    more = f"<p style='{_LINE};color:{QUIET}'>{left_out} more options follow.</p>" if left_out > 0 else ""
     return (
         f"<table class='ccp-ranking' style='border-collapse:collapse;font-size:13px'><caption style='text-align:left;"
-        f"color:{QUIET}'>Options that the constraints leave, best first; one-way delay over all calls</caption>"
-        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{more}{_excluded_html(document)}"
+        f"color:{QUIET}'>Options that the constraints leave, best first</caption><thead><tr>{heads}</tr></thead>"
+        f"<tbody>{rows}</tbody></table>{more}{_excluded_html(ranking)}"
     )
 
 
-def _option_row(option: dict[str, Any], longest: float) -> str:
-    delay = option["mouth_to_ear_ms"]["mean"]
-    width = round(110 * (delay or 0.0) / longest)
+def _row(ranking: Ranking, option: Outcome, longest_ms: float) -> str:
+    total = option.statistics.total
+    width = round(LONGEST_BAR_PX * total[MEAN] / longest_ms)
     bar = (
         f"<span aria-hidden='true' style='display:inline-block;height:9px;width:{width}px;margin-right:6px;"
         f"background:{PART_COLOURS['agent']}'></span>"
     )
     cells = (
-        escape(str(option["rank"]) if option["rank"] is not None else ""),
-        f"<strong>{escape(' + '.join(option['regions']))}</strong>",
-        f"{bar}{number(delay)}",
-        number(option["mos_cqe"]["mean"], 2),
-        number(option["share_over_150_ms_pct"]),
-        number(option["probability_best_pct"]),
+        str(option.rank),
+        f"<strong>{escape(' + '.join(option.regions))}</strong>",
+        f"{bar}{number(total[MEAN])}",
+        number(total[MOS], 2),
+        number(100 * total[OVER_LIMIT], 1),
+        number(ranking.probabilities.get(option.regions)),
+        number(option.hop_count, 1),
     )
     return "<tr>" + "".join(f"<td style='{_CELL}'>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def _excluded_html(document: dict[str, Any]) -> str:
-    excluded = [option for option in document.get("options", []) if option["excluded_by"]]
+def _excluded_html(ranking: Ranking) -> str:
+    excluded = [option for option in ranking.outcomes if option.rank is None]
     if not excluded:
         return ""
     items = "".join(
-        f"<li>{escape(' + '.join(option['regions']))}: {escape(_reasons(option))}</li>" for option in excluded
+        f"<li>{escape(' + '.join(option.regions))}: {escape(clean(_reason(option), _LONGEST_REASON))}</li>"
+        for option in excluded
     )
     return (
         f"<details style='color:{QUIET};font-size:12px'><summary>{len(excluded)} excluded</summary>"
-        f"<ul style='margin:2px 0;line-height:1.3'>{items}</ul></details>"
+        f"<ul style='{_LINE}'>{items}</ul></details>"
     )
 
 
-def _reasons(option: dict[str, Any]) -> str:
-    return "; ".join(clean(reason, _LONGEST_REASON) for reason in option["excluded_by"])
+def _reason(option: Outcome) -> str:
+    return "; ".join(option.option.excluded_by) or "nobody would be served best by one of its instances"

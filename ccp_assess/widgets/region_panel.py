@@ -11,8 +11,9 @@ Where widgets do not work (an exported page, a viewer without a kernel), the pan
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,30 +27,22 @@ from ccp_assess.errors import CcpAssessError
 from ccp_assess.regions import read_regions
 from ccp_assess.report.figures import draw_map
 from ccp_assess.selection.options import Constraints, Weights
-from ccp_assess.selection.ranking import rank_prepared
-from ccp_assess.widgets.ranking_html import changes_html, problem_html, ranking_html, sentences_html
+from ccp_assess.selection.ranking import Ranking, rank_prepared
+from ccp_assess.widgets.ranking_html import headline_html, problem_html, ranking_html, sentences_html
 
 LARGEST_WEIGHT = 3.0
+REST_S = 0.3
+"""Sentences and map follow when nothing has moved for this long [s]; headline and table follow at once."""
+
 _STEP = 0.1
 _WIDE = ipywidgets.Layout(width="360px")
 _LABEL = {"description_width": "120px"}
 
 
-class Ranked(Protocol):
-    """What a ranking gives us."""
-
-    @property
-    def sentences(self) -> Any:
-        """The recommendation in sentences."""
-
-    def to_document(self) -> dict[str, Any]:
-        """Return the document of ``regions rank``."""
-
-
 class RankAgain(Protocol):
     """Ranks the same client under other constraints and weights."""
 
-    def __call__(self, *, constraints: Constraints, weights: Weights) -> Ranked:
+    def __call__(self, *, constraints: Constraints, weights: Weights) -> Ranking:
         """Rank again."""
 
 
@@ -81,8 +74,10 @@ class RegionPanel:
         Whether a Global Resiliency pair is wanted.
     reset
         Button: back to what the client's folder says.
-    answer, changes, table, map
-        What is shown: sentences, what moved, the options, and the map.
+    headline, table
+        The chosen option and all options; they follow every move at once.
+    sentences, map
+        The recommendation in sentences and the map; they follow when the controls rest.
     problem
         One sentence where a choice cannot be ranked.
     box
@@ -110,14 +105,16 @@ class RegionPanel:
         self.reset = ipywidgets.Button(
             description="Back to the client's own", layout=ipywidgets.Layout(width="240px", margin="0 0 0 120px")
         )
-        self.answer, self.changes = ipywidgets.HTML(), ipywidgets.HTML()
-        self.problem, self.table, self.map = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self.headline, self.problem = ipywidgets.HTML(), ipywidgets.HTML()
+        self.sentences, self.table, self.map = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
         self.box = self._arranged()
-        self._drawn_for: tuple[str, ...] | None = None
+        self._maps: dict[tuple[str, ...], str] = {}
+        self._waiting: asyncio.TimerHandle | None = None
         self._is_setting = False
         self._own = self._current = self._rank_again(constraints=client.constraints, weights=client.weights)
         self._set_own()
-        self._redraw()
+        self._show_quick()
+        self._show_rest()
         for control in self._controls:
             control.observe(self._on_change, names="value")
         self.reset.on_click(self._on_reset)
@@ -143,7 +140,7 @@ class RegionPanel:
         )
 
     @property
-    def ranking(self) -> Ranked:
+    def ranking(self) -> Ranking:
         """The ranking that is shown."""
         return self._current
 
@@ -153,9 +150,10 @@ class RegionPanel:
         Returns
         -------
         html
-            The sentences, the table and the map.
+            Headline, sentences, table and map, all of the same ranking.
         """
-        parts = (self.answer, self.changes, self.problem, self.table, self.map)
+        self._show_rest()
+        parts = (self.headline, self.problem, self.sentences, self.table, self.map)
         return "<div>" + "".join(part.value for part in parts) + "</div>"
 
     @property
@@ -174,7 +172,7 @@ class RegionPanel:
         heading = ipywidgets.HTML("<strong>What matters, and what is allowed</strong>")
         controls = ipywidgets.VBox([heading, *self._controls, self.reset], layout=ipywidgets.Layout(flex="0 0 auto"))
         results = ipywidgets.VBox(
-            [self.answer, self.changes, self.problem, self.table, self.map],
+            [self.headline, self.problem, self.sentences, self.table, self.map],
             layout=ipywidgets.Layout(flex="1 1 420px", min_width="420px", margin="0 0 0 16px"),
         )
         box = ipywidgets.Box([controls, results], layout=ipywidgets.Layout(display="flex", flex_flow="row wrap"))
@@ -213,22 +211,37 @@ class RegionPanel:
         except CcpAssessError as error:
             self.problem.value = problem_html(str(error))
             return
-        self._redraw()
+        self._show_quick()
+        self._when_at_rest(self._show_rest)
 
-    def _redraw(self) -> None:
-        document = self._current.to_document()
+    def _show_quick(self) -> None:
         self.problem.value = ""
-        self.answer.value = sentences_html(self._current.sentences)
-        self.changes.value = changes_html(self._own.to_document(), document)
-        self.table.value = ranking_html(document)
-        self._redraw_map(document)
+        self.headline.value = headline_html(self._current, self._own)
+        self.table.value = ranking_html(self._current)
 
-    def _redraw_map(self, document: dict[str, Any]) -> None:
-        """Draw the map again only where the recommendation moved: a picture takes longer than a table."""
-        recommended = tuple((document.get("recommendation") or {}).get("regions") or ())
-        if recommended != self._drawn_for:
-            self._drawn_for = recommended
-            self.map.value = _map_html(_Shown(client=self._client, ranking=document), recommended)
+    def _show_rest(self) -> None:
+        """Show what takes longer: sentences with their tipping points, and the map, once for each choice."""
+        self._stop_waiting()
+        document = self._current.to_document()
+        self.sentences.value = sentences_html(document["recommendation"]["sentences"])
+        recommended = tuple(document["recommendation"]["regions"])
+        if recommended not in self._maps:
+            self._maps[recommended] = _map_html(_Shown(client=self._client, ranking=document), recommended)
+        self.map.value = self._maps[recommended]
+
+    def _when_at_rest(self, show: Callable[[], None]) -> None:
+        self._stop_waiting()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # no notebook's kernel around us: nobody is waiting for the slider
+            show()
+            return
+        self._waiting = loop.call_later(REST_S, show)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         """Show the widgets, or the plain HTML where there are none."""
