@@ -18,10 +18,12 @@ from ccp_assess.errors import CcpAssessError
 from ccp_assess.findings import Finding
 from ccp_assess.quality.emodel import rate
 from ccp_assess.ranges import read_ranges
-from ccp_assess.traffic.calls import Call, Evidence, RoundTrips, find_calls, round_trips
+from ccp_assess.traffic.callrecords import Call, RoundTrips, round_trips
+from ccp_assess.traffic.calls import find_calls
 from ccp_assess.traffic.capturefindings import CaptureView, capture_findings
 from ccp_assess.traffic.dialogues import Dialogue, read_dialogues
 from ccp_assess.traffic.endpoints import EndpointRow, find_endpoints
+from ccp_assess.traffic.evidence import Evidence
 from ccp_assess.traffic.findings import CallView, call_findings
 from ccp_assess.traffic.handshakes import DtlsHandshake, read_handshakes
 from ccp_assess.traffic.icmperrors import IcmpError, read_icmp_errors
@@ -265,9 +267,17 @@ def assess_captures(
     """
     from ccp_assess.capture.scan import scan  # noqa: PLC0415 - compiled code, loaded when needed
 
-    return assess_scan(
-        scan([str(path) for path in paths], workers=workers, block_bytes=block_bytes, progress=progress), host=host
+    def report(done: int, total: int | None) -> None:
+        if progress is not None:
+            progress("reading", done, total or 0)
+
+    scanned = scan(
+        [str(path) for path in paths],
+        workers=workers,
+        block_bytes=block_bytes,
+        progress=report if progress is not None else None,
     )
+    return assess_scan(scanned, host=host)
 
 
 def assess_scan(scanned: Scan, *, host: str | None = None) -> CaptureAssessment:

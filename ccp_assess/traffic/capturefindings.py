@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ccp_assess.findings import Finding
-from ccp_assess.traffic.calls import Call
+from ccp_assess.traffic.callrecords import Call
 from ccp_assess.traffic.dialogues import Dialogue
 from ccp_assess.traffic.endpoints import EndpointRow
 from ccp_assess.traffic.icmperrors import IcmpError

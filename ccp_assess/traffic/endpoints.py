@@ -10,8 +10,8 @@ from statistics import median_low
 
 from ccp_assess.endpoints import Role, identify
 from ccp_assess.ranges import IpRanges
-from ccp_assess.traffic.calls import relay_end
 from ccp_assess.traffic.dialogues import Dialogue
+from ccp_assess.traffic.evidence import relay_end
 from ccp_assess.traffic.flows import Flow
 from ccp_assess.traffic.names import QuicConnection
 from ccp_assess.units import ms_from_ns

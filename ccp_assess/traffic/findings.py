@@ -59,7 +59,7 @@ from typing import Any
 import numpy as np
 
 from ccp_assess.findings import Finding
-from ccp_assess.traffic.calls import Call, RoundTrips
+from ccp_assess.traffic.callrecords import Call, RoundTrips
 from ccp_assess.traffic.flows import Flow
 from ccp_assess.traffic.limits import Limit, read_limits
 from ccp_assess.traffic.streams import RtpStream

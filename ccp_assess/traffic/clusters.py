@@ -1,0 +1,227 @@
+"""Streams to calls: which of them belong together.
+
+Streams that overlap in time on one path are one call; two overlapping streams in *both* directions are two calls at
+once; a call that moves to another path keeps its SSRCs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ccp_assess.traffic.evidence import Evidence, agent_of
+from ccp_assess.traffic.relaypaths import PathKey
+from ccp_assess.traffic.streams import RtpStream
+from ccp_assess.units import NS_PER_S
+
+_OVERLAP_NS = NS_PER_S
+_SIMULTANEOUS_NS = 3 * NS_PER_S
+_ONE_WAY_GAP_NS = 5 * NS_PER_S
+_SAME_SSRC_GAP_NS = 30 * NS_PER_S
+
+
+@dataclass(slots=True)
+class Cluster:
+    """Streams of one call while it is put together."""
+
+    streams: list[int]
+    paths: list[PathKey]
+    first_ns: int
+    last_ns: int
+
+
+def path_of(evidence: Evidence, stream: RtpStream) -> PathKey:
+    """Tell which path a stream took.
+
+    Parameters
+    ----------
+    evidence
+        What was found in a capture.
+    stream
+        A stream.
+
+    Returns
+    -------
+    path
+        Of its last packet.
+    """
+    if stream.relay == "none":
+        return PathKey(stream.flow, "")
+    # The binding at the end of the stream is the one that carried it: the first packets went before ChannelBind.
+    return evidence.paths.key(stream.flow, stream.channel_number or 0, stream.peer, stream.last_ns)
+
+
+def find_clusters(evidence: Evidence) -> list[Cluster]:
+    """Bring streams together that are one call.
+
+    Parameters
+    ----------
+    evidence
+        What was found in a capture.
+
+    Returns
+    -------
+    clusters
+        By first packet.
+    """
+    by_path: dict[PathKey, list[int]] = defaultdict(list)
+    for number, stream in enumerate(evidence.streams):
+        by_path[path_of(evidence, stream)].append(number)
+    clusters: list[Cluster] = []
+    for path in sorted(by_path):
+        for numbers in _split_by_time(evidence.streams, by_path[path]):
+            clusters.extend(
+                Cluster(
+                    streams=part,
+                    paths=[path],
+                    first_ns=min(evidence.streams[n].first_ns for n in part),
+                    last_ns=max(evidence.streams[n].last_ns for n in part),
+                )
+                for part in _split_simultaneous(evidence.streams, numbers)
+            )
+    clusters.sort(key=lambda cluster: (cluster.first_ns, cluster.paths))
+    clusters = _join_one_way(evidence, clusters)
+    clusters = _join_same_ssrc(evidence, clusters)
+    return sorted(clusters, key=lambda cluster: (cluster.first_ns, cluster.paths))
+
+
+def _split_by_time(streams: Sequence[RtpStream], numbers: Iterable[int]) -> list[list[int]]:
+    """Streams that overlap belong together; a tail of some packets into the next call is no overlap."""
+    groups: list[list[int]] = []
+    end = 0
+    for number in sorted(numbers, key=lambda n: (streams[n].first_ns, n)):
+        stream = streams[number]
+        needed = min(_OVERLAP_NS, (stream.last_ns - stream.first_ns) // 2)
+        if groups and end - stream.first_ns >= needed:
+            groups[-1].append(number)
+            end = max(end, stream.last_ns)
+        else:
+            groups.append([number])
+            end = stream.last_ns
+    return groups
+
+
+def _overlap(a: RtpStream, b: RtpStream) -> int:
+    return min(a.last_ns, b.last_ns) - max(a.first_ns, b.first_ns)
+
+
+def is_main(stream: RtpStream) -> bool:
+    """Tell media from retransmissions of it.
+
+    Parameters
+    ----------
+    stream
+        A stream.
+
+    Returns
+    -------
+    is_main
+        False for an RTX stream.
+    """
+    return not stream.is_retransmission
+
+
+def _split_simultaneous(streams: Sequence[RtpStream], numbers: list[int]) -> list[list[int]]:
+    """Two calls at once on one path show as two overlapping streams in *both* directions."""
+    sides = {
+        side: [n for n in numbers if streams[n].outbound_of_key is side and is_main(streams[n])]
+        for side in (True, False)
+    }
+    if any(_most_at_once(streams, side) < 2 for side in sides.values()):
+        return [numbers]
+    pairs: list[list[int]] = []
+    left = list(sides[False])
+    for number in sides[True]:
+        stream = streams[number]
+        best = min(left, key=lambda n: _distance(stream, streams[n]), default=None)
+        if best is None or _overlap(stream, streams[best]) < 0:
+            pairs.append([number])
+        else:
+            left.remove(best)
+            pairs.append([number, best])
+    for number in [*left, *(n for n in numbers if not is_main(streams[n]))]:
+        nearest = min(pairs, key=lambda pair: min(_distance(streams[number], streams[n]) for n in pair))
+        nearest.append(number)
+    return [sorted(pair) for pair in pairs]
+
+
+def _distance(a: RtpStream, b: RtpStream) -> int:
+    return abs(a.first_ns - b.first_ns) + abs(a.last_ns - b.last_ns)
+
+
+def _most_at_once(streams: Sequence[RtpStream], numbers: list[int]) -> int:
+    by_type: dict[int, list[int]] = defaultdict(list)
+    for number in numbers:
+        by_type[streams[number].payload_type].append(number)
+    most = 0
+    for group in by_type.values():
+        for number in group:
+            at_once = sum(_overlap(streams[number], streams[n]) >= _SIMULTANEOUS_NS for n in group if n != number)
+            most = max(most, 1 + at_once)
+    return most
+
+
+def _join_one_way(evidence: Evidence, clusters: list[Cluster]) -> list[Cluster]:
+    """Join what is one call in two halves: plain RTP on two 5-tuples, or one direction that starts after the other."""
+    result: list[Cluster] = []
+    for cluster in clusters:
+        partner = next((c for c in reversed(result) if _is_other_half(evidence, c, cluster)), None)
+        if partner is None:
+            result.append(cluster)
+        else:
+            _absorb(partner, cluster)
+    return result
+
+
+def _ends_of(evidence: Evidence, cluster: Cluster) -> set[tuple[str, str]]:
+    return {(evidence.streams[n].src, evidence.streams[n].dst) for n in cluster.streams}
+
+
+def _is_other_half(evidence: Evidence, a: Cluster, b: Cluster) -> bool:
+    ends_a, ends_b = _ends_of(evidence, a), _ends_of(evidence, b)
+    if len(ends_a) != 1 or len(ends_b) != 1 or next(iter(ends_a)) != next(iter(ends_b))[::-1]:
+        return False
+    if a.paths == b.paths:  # one direction, then the other, with a short pause between and no new keys
+        renewed = any(h.path in b.paths and a.last_ns < h.started_ns <= b.first_ns for h in evidence.handshakes)
+        return not renewed and b.first_ns - a.last_ns <= _ONE_WAY_GAP_NS
+    if a.paths[0].peer or b.paths[0].peer:
+        return False
+    overlap = min(a.last_ns, b.last_ns) - max(a.first_ns, b.first_ns)
+    return overlap * 2 >= min(a.last_ns - a.first_ns, b.last_ns - b.first_ns)
+
+
+def _join_same_ssrc(evidence: Evidence, clusters: list[Cluster]) -> list[Cluster]:
+    """One call that moved to another relay or channel keeps its SSRCs."""
+    result: list[Cluster] = []
+    for cluster in clusters:
+        before = next((c for c in reversed(result) if _moved(evidence, c, cluster)), None)
+        if before is None:
+            result.append(cluster)
+        else:
+            _absorb(before, cluster)
+    return result
+
+
+def _moved(evidence: Evidence, a: Cluster, b: Cluster) -> bool:
+    gap = b.first_ns - a.last_ns
+    if not -_OVERLAP_NS <= gap <= _SAME_SSRC_GAP_NS or a.paths[-1] == b.paths[0]:
+        return False
+
+    def marks(cluster: Cluster) -> set[tuple[int, str]]:
+        found = set()
+        for number in cluster.streams:
+            stream = evidence.streams[number]
+            agent, _ = agent_of(evidence, stream.flow)
+            if agent is not None:
+                found.add((stream.ssrc, agent))
+        return found
+
+    return bool(marks(a) & marks(b))
+
+
+def _absorb(target: Cluster, other: Cluster) -> None:
+    target.streams = sorted({*target.streams, *other.streams})
+    target.paths += [path for path in other.paths if path not in target.paths]
+    target.first_ns = min(target.first_ns, other.first_ns)
+    target.last_ns = max(target.last_ns, other.last_ns)

@@ -1,0 +1,247 @@
+"""Calls that never came about: no relay, no allocation, no answer to the checks, no keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ccp_assess.traffic.callrecords import Call, Failure, Relay, Setup, hash_call
+from ccp_assess.traffic.evidence import SETUP_NS, Evidence, TransactionIndex, agent_of, relay_end, relay_of
+from ccp_assess.traffic.relaypaths import PathKey
+from ccp_assess.traffic.setups import allocate_ms, dns_ms, dns_of, ice_ms
+from ccp_assess.traffic.transactions import ERROR, NO_ANSWER, SUCCESS
+from ccp_assess.units import NS_PER_S
+from ccp_assess.wire.stun import Method
+
+_ATTEMPT_GAP_NS = 10 * NS_PER_S
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """Flows of one workstation to relays that were tried at the same time."""
+
+    agent: str
+    flows: list[int]
+    first_ns: int
+    last_ns: int
+    granted: bool = False
+
+
+def _attempts(evidence: Evidence, index: TransactionIndex) -> list[_Attempt]:
+    starts: list[tuple[int, int, str, int, bool]] = []
+    for number, flow in enumerate(evidence.flows):
+        rows = index.rows[index.outer_of(number)]
+        rows = rows[rows["method"] == Method.ALLOCATE]
+        if len(rows):
+            first = rows[0]
+            agent = flow.a if first["outbound_of_key"] else flow.b
+            last = max(int(rows["time_ns"].max()), int(rows["answer_ns"].max()))
+            starts.append((int(first["time_ns"]), number, agent, last, bool((rows["outcome"] == SUCCESS).any())))
+        elif (
+            flow.transport == "tcp"
+            and flow.syn_ns is not None
+            and flow.synack_ns is None
+            and evidence.is_relay(flow.b, flow.b_port, "tcp")
+        ):
+            starts.append((flow.syn_ns, number, flow.a, flow.last_ns, False))
+    attempts: list[_Attempt] = []
+    for first_ns, number, agent, last_ns, granted in sorted(starts):
+        current = next((a for a in reversed(attempts) if a.agent == agent), None)
+        if current is None or first_ns - current.last_ns > _ATTEMPT_GAP_NS:
+            current = _Attempt(agent=agent, flows=[], first_ns=first_ns, last_ns=last_ns)
+            attempts.append(current)
+        current.flows.append(number)
+        current.last_ns = max(current.last_ns, last_ns)
+        current.granted = current.granted or granted
+    return attempts
+
+
+def find_failed_calls(evidence: Evidence, index: TransactionIndex, calls: list[Call]) -> list[Call]:
+    """Find attempts at calls of which nothing came.
+
+    Parameters
+    ----------
+    evidence
+        What was found in a capture.
+    index
+        Its transactions by flow and path.
+    calls
+        Calls with media: an attempt beside one of them is no failed call.
+
+    Returns
+    -------
+    calls
+        Failed ones.
+    """
+    failed = []
+    for attempt in _attempts(evidence, index):
+        asked = [n for n in attempt.flows if len(index.outer_of(n))]
+        if attempt.granted or not asked:
+            continue
+        if any(call.agent == attempt.agent and _touches(call, attempt) for call in calls):
+            continue  # another way was found: no failed call, but a finding of that call
+        failed.append(_failed_allocation(evidence, index, attempt, asked))
+    return failed + _failed_paths(evidence, index, calls)
+
+
+def _touches(call: Call, attempt: _Attempt) -> bool:
+    return call.start_ns - SETUP_NS <= attempt.last_ns and attempt.first_ns <= call.end_ns
+
+
+def _failed_allocation(evidence: Evidence, index: TransactionIndex, attempt: _Attempt, asked: list[int]) -> Call:
+    number = asked[0]
+    flow = evidence.flows[number]
+    rows = index.rows[np.concatenate([index.outer_of(n) for n in asked])]
+    rows = rows[rows["method"] == Method.ALLOCATE]
+    requests = int(len(rows) + rows["retransmissions"].sum())
+    refused = [e for e in evidence.icmp_errors if e.flow in attempt.flows]
+    errors = rows[rows["outcome"] == ERROR]
+    if len(errors):
+        code = int(errors["error_code"][-1])
+        failure = Failure(phase="allocate", reason=f"error_{code}", error_code=code, requests=requests)
+    elif refused:
+        failure = Failure(phase="relay", reason=refused[0].reason, requests=requests)
+    else:
+        failure = Failure(phase="relay", reason="no_answer", requests=requests)
+    first = rows[0]
+    agent_is_a = bool(first["outbound_of_key"])
+    relay, own = ((flow.b, flow.b_port), (flow.a, flow.a_port))[:: 1 if agent_is_a else -1]
+    return Call(
+        call_id=hash_call(flow, attempt.first_ns, [], agent_is_a=agent_is_a),
+        start_ns=int(rows["time_ns"].min()),
+        end_ns=max(attempt.last_ns, *(evidence.flows[n].last_ns for n in asked)),
+        agent=own[0],
+        agent_port=own[1],
+        relay=Relay(address=relay[0], port=relay[1], transport="tcp" if flow.transport == "tcp" else "udp"),
+        flow=number,
+        setup=Setup(dns=dns_of(evidence, relay[0], flow.first_ns, own[0])),
+        relay_rows=tuple(np.concatenate([index.outer_of(n) for n in asked]).tolist()),
+        failure=failure,
+        attempts=tuple(attempt.flows),
+    )
+
+
+def _failed_paths(evidence: Evidence, index: TransactionIndex, calls: list[Call]) -> list[Call]:
+    """Allocated, but no check was answered, no permission given or no keys agreed on, and nothing else worked."""
+    carried = {path for call in calls for path in call.paths}
+    tried: list[tuple[int, int, PathKey, str, Failure | None]] = []
+    for path in sorted({*index.inner, *(h.path for h in evidence.handshakes)}):
+        agent, port = agent_of(evidence, path.flow)
+        if path in carried or agent is None or not path.peer:
+            continue
+        flow = evidence.flows[path.flow]
+        agent_is_a = (agent, port) == (flow.a, flow.a_port)
+        rows = index.rows[np.array(index.inner.get(path, ()), np.int64)]
+        ours = rows[rows["outbound_of_key"] == agent_is_a]
+        handshakes = [h for h in evidence.handshakes if h.path == path]
+        times = [int(t) for t in rows["time_ns"]] + [h.started_ns for h in handshakes]
+        failure: Failure | None = None
+        if handshakes:
+            if all(h.completed_ns is None for h in handshakes):
+                failure = Failure(phase="dtls", reason="not_finished", requests=len(handshakes))
+        elif len(ours) and not (rows["outcome"] == SUCCESS).any():
+            requests = int(len(ours) + ours["retransmissions"].sum())
+            failure = Failure(phase="ice", reason="no_checks_answered", requests=requests)
+        if times:
+            tried.append((min(times), max(times), path, agent, failure))
+    return _failed_sessions(evidence, index, calls, sorted(tried, key=lambda entry: entry[:3]))
+
+
+def _failed_sessions(
+    evidence: Evidence,
+    index: TransactionIndex,
+    calls: list[Call],
+    tried: list[tuple[int, int, PathKey, str, Failure | None]],
+) -> list[Call]:
+    failed: list[Call] = []
+    done: set[PathKey] = set()
+    for first_ns, last_ns, path, agent, failure in tried:
+        if failure is None or path in done:
+            continue
+        beside = [
+            entry
+            for entry in tried
+            if entry[3] == agent and entry[0] <= last_ns + SETUP_NS and entry[1] >= first_ns - SETUP_NS
+        ]
+        works = any(entry[4] is None for entry in beside)
+        in_call = any(
+            call.agent == agent and call.start_ns - SETUP_NS <= first_ns <= call.end_ns + SETUP_NS for call in calls
+        )
+        done.update(entry[2] for entry in beside)
+        # A capture that ends while the checks are still under way has not seen them fail.
+        too_short = evidence.last_ns is not None and evidence.last_ns - first_ns < 3 * NS_PER_S
+        if works or in_call or too_short:
+            continue
+        worst = next((entry for entry in beside if entry[4] and entry[4].phase == "dtls"), None) or (
+            first_ns, last_ns, path, agent, failure
+        )  # fmt: skip
+        failed.append(_failed_session(evidence, index, worst, beside))
+    return failed
+
+
+def _failed_session(
+    evidence: Evidence,
+    index: TransactionIndex,
+    entry: tuple[int, int, PathKey, str, Failure | None],
+    beside: list[tuple[int, int, PathKey, str, Failure | None]],
+) -> Call:
+    path, agent, failure = entry[2], entry[3], entry[4]
+    flow = evidence.flows[path.flow]
+    agent_is_a = relay_end(flow) == "b"
+    outer = index.rows[index.outer_of(path.flow)]
+    denied = outer[
+        (outer["outcome"] == ERROR) & np.isin(outer["method"], [Method.CREATE_PERMISSION, Method.CHANNEL_BIND])
+    ]
+    denied = denied[denied["error_code"] != 438]
+    if failure and failure.phase == "ice" and len(denied):
+        code = int(denied["error_code"][-1])
+        failure = Failure(phase="permission", reason=f"error_{code}", error_code=code, requests=len(denied))
+    allocate = outer[outer["method"] == Method.ALLOCATE]
+    first_ns = min(item[0] for item in beside)
+    handshake = next((h for h in evidence.handshakes if h.path == path), None)
+    checks = [n for item in beside for n in index.inner.get(item[2], ())]
+    return Call(
+        call_id=hash_call(flow, first_ns, [], agent_is_a=agent_is_a),
+        start_ns=int(allocate["time_ns"][0]) if len(allocate) else first_ns,
+        end_ns=max(item[1] for item in beside),
+        agent=agent,
+        agent_port=flow.a_port if agent_is_a else flow.b_port,
+        relay=relay_of(flow),
+        flow=path.flow,
+        paths=tuple(item[2] for item in beside),
+        setup=Setup(
+            dns=dns_ms(evidence, flow, agent),
+            allocate=allocate_ms(index, path.flow),
+            ice=ice_ms(index, checks, agent_is_a=agent_is_a, known=True) if checks else None,
+        ),
+        relay_rows=tuple(index.outer_of(path.flow).tolist()),
+        media_rows=tuple(n for n in checks if bool(index.rows["outbound_of_key"][n]) == agent_is_a),
+        handshake=handshake,
+        failure=failure,
+    )
+
+
+def with_attempts(evidence: Evidence, index: TransactionIndex, calls: list[Call]) -> list[Call]:
+    """Tell each call which relays were tried in vain on the way to it."""
+    attempts = _attempts(evidence, index)
+    result = []
+    for call in calls:
+        if call.failure is not None or call.relay is None:
+            result.append(call)
+            continue
+        vain = [
+            number
+            for attempt in attempts
+            if attempt.agent == call.agent and _touches(call, attempt)
+            for number in attempt.flows
+            if number != call.flow and _was_in_vain(index, number)
+        ]
+        result.append(replace(call, attempts=tuple(vain)))
+    return result
+
+
+def _was_in_vain(index: TransactionIndex, flow: int) -> bool:
+    rows = index.rows[index.outer_of(flow)]
+    rows = rows[rows["method"] == Method.ALLOCATE]
+    return not len(rows) or bool((rows["outcome"] == NO_ANSWER).all())
