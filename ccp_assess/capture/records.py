@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,6 +55,8 @@ class Capture:
         One sentence that says why reading stopped before the end, and where; ``None`` if it did not.
     skipped
         By reason.
+    notes
+        Sentences about what the file holds that a reader of the result should know.
     """
 
     path: str
@@ -67,6 +70,7 @@ class Capture:
     snaplen_cut: int
     ended_early: str | None
     skipped: dict[str, Skipped]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +131,8 @@ class Scan:
     """
 
     captures: tuple[Capture, ...]
-    flows: tuple[Flow, ...]
-    datagrams: tuple[Datagram, ...]
+    flows: Sequence[Flow]
+    datagrams: Sequence[Datagram]
     stun: npt.NDArray[np.void] = field(repr=False)
     peers: tuple[str, ...]
     streams: tuple[RtpStream, ...]

@@ -1,0 +1,531 @@
+"""From the tables of the compiled loops to the records of a scan."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from ccp_assess.capture.reading import MOST_NAMES, FileReader, InterfaceTable
+from ccp_assess.capture.records import Capture, Interface, Scan, Skipped
+from ccp_assess.errors import CaptureError
+from ccp_assess.traffic import measuring, tracking
+from ccp_assess.traffic.flows import Flow, Transport
+from ccp_assess.traffic.measuring import STREAM, MeasuringState
+from ccp_assess.traffic.streams import SECOND_ROW, Direction, RelayForm, RelayTransport, RtpStream
+from ccp_assess.traffic.tracking import TrackerState
+from ccp_assess.wire.columns import REASONS, SKIP_FRAGMENT, SKIP_LINK, DecoderState
+from ccp_assess.wire.datagram import STUN_ROW, Datagram
+from ccp_assess.wire.link import link_name
+from ccp_assess.wire.rtp import RELAYED_BY_CHANNEL, RELAYED_BY_INDICATION
+
+Table = npt.NDArray[np.void]
+
+_TRANSPORTS: dict[int, Transport] = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6"}
+_RELAY_FORMS: dict[int, RelayForm] = {RELAYED_BY_CHANNEL: "channel_data", RELAYED_BY_INDICATION: "indication"}
+_BASES = {measuring.BY_RFC3551: "rfc3551", measuring.BY_OPUS: "opus", measuring.INFERRED: "inferred"}
+_RELAY_PORTS = frozenset({3478, 3479, 443, 80, 5349, 5350, 19302})
+_MAPPED = 0xFFFF
+
+
+def address_text(high: int, low: int) -> str:
+    """Write an address that is kept as two signed numbers.
+
+    Parameters
+    ----------
+    high, low
+        Halves of the IPv6 address; IPv4 as IPv4-mapped.
+
+    Returns
+    -------
+    text
+        In the usual notation.
+
+    Examples
+    --------
+    >>> address_text(0, 0xFFFF_C633_6402)
+    '198.51.100.2'
+    """
+    high &= 0xFFFFFFFFFFFFFFFF
+    low &= 0xFFFFFFFFFFFFFFFF
+    if high == 0 and low >> 32 == _MAPPED:
+        return f"{low >> 24 & 255}.{low >> 16 & 255}.{low >> 8 & 255}.{low & 255}"
+    return str(ipaddress.IPv6Address(high << 64 | low))
+
+
+class Flows(Sequence[Flow]):
+    """Flows as a sequence; each is made when it is asked for, since a long capture has a hundred thousand."""
+
+    def __init__(self, rows: Table) -> None:
+        self._rows = rows
+        self._made: dict[int, Flow] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Flow: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Flow, ...]: ...
+    def __getitem__(self, index: int | slice) -> Flow | tuple[Flow, ...]:
+        if isinstance(index, slice):
+            return tuple(self[k] for k in range(*index.indices(len(self))))
+        if index < 0:
+            index += len(self)
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        flow = self._made.get(index)
+        if flow is None:
+            if len(self._made) >= 4_096:
+                self._made.clear()
+            flow = self._made[index] = _flow(self._rows[index])
+        return flow
+
+
+def _flow(row: np.void) -> Flow:
+    packets, last = row["packets"].tolist(), row["last_ns"].tolist()
+    ttl_min, ttl_max = row["ttl_min"].tolist(), row["ttl_max"].tolist()
+    pairs = {
+        f"{name}_{side}": int(row[name][k])
+        for name in ("packets", "bytes", "payload_bytes", "retransmissions", "zero_windows", "paced", "payload_packets")
+        for k, side in enumerate(("ab", "ba"))
+    }
+    seen = [count > 0 for count in packets]
+    return Flow(
+        a=address_text(int(row["a_high"]), int(row["a_low"])),
+        a_port=int(row["a_port"]),
+        b=address_text(int(row["b_high"]), int(row["b_low"])),
+        b_port=int(row["b_port"]),
+        transport=_TRANSPORTS.get(int(row["protocol"]), "other"),
+        first_ns=int(row["first_ns"]),
+        last_ns=max(value for value, some in zip(last, seen, strict=True) if some),
+        last_ab_ns=last[0] if seen[0] else None,
+        last_ba_ns=last[1] if seen[1] else None,
+        ttl_ab_min=ttl_min[0] if seen[0] else None,
+        ttl_ab_max=ttl_max[0] if seen[0] else None,
+        ttl_ba_min=ttl_min[1] if seen[1] else None,
+        ttl_ba_max=ttl_max[1] if seen[1] else None,
+        syn_ns=int(row["syn_ns"]) if row["syns"] else None,
+        synack_ns=int(row["synack_ns"]) if row["synacks"] else None,
+        syns=int(row["syns"]),
+        synacks=int(row["synacks"]),
+        resets=int(row["resets"]),
+        fins=int(row["fins"]),
+        relay_side=relay_side(row),
+        is_turn=bool(row["is_turn"]),
+        media_packets_ab=int(row["media"][0]),
+        media_packets_ba=int(row["media"][1]),
+        rtcp_packets_ab=int(row["rtcp"][0]),
+        rtcp_packets_ba=int(row["rtcp"][1]),
+        **pairs,
+    )
+
+
+def relay_side(row: np.void) -> Literal["a", "b"] | None:
+    """Tell which end of a flow is the relay: by its messages, else by its port.
+
+    Parameters
+    ----------
+    row
+        Row of ``ccp_assess.traffic.tracking.FLOW``.
+
+    Returns
+    -------
+    side
+        ``None`` if nothing was relayed.
+    """
+    if not row["is_turn"]:
+        return None
+    for_a, for_b = row["relay_votes"].tolist()
+    if for_a != for_b:
+        return "a" if for_a > for_b else "b"
+    a, b = int(row["a_port"]), int(row["b_port"])
+    if (a in _RELAY_PORTS) != (b in _RELAY_PORTS):
+        return "a" if a in _RELAY_PORTS else "b"
+    return "a" if a < b else "b"
+
+
+class Datagrams(Sequence[Datagram]):
+    """Rare packets as a sequence; each is made when it is asked for."""
+
+    def __init__(self, rows: list[Table], pieces: list[bytes], peers: Sequence[str]) -> None:
+        starts = np.cumsum([0, *(len(piece) for piece in pieces)])
+        self._rows = np.concatenate(rows) if rows else np.zeros(0, tracking.RARE)
+        if rows:
+            self._rows["at"] += np.repeat(starts[:-1], [len(part) for part in rows])
+            self._rows = self._rows[self._rows["flow"] >= 0]
+        self._bytes = b"".join(pieces)
+        self._peers = peers
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Datagram: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Datagram, ...]: ...
+    def __getitem__(self, index: int | slice) -> Datagram | tuple[Datagram, ...]:
+        if isinstance(index, slice):
+            return tuple(self._make(row) for row in self._rows[index].tolist())
+        return self._make(self._rows[index].item())
+
+    def __iter__(self) -> Iterator[Datagram]:
+        for start in range(0, len(self._rows), 4_096):
+            for row in self._rows[start : start + 4_096].tolist():
+                yield self._make(row)
+
+    def _make(self, row: tuple[Any, ...]) -> Datagram:
+        (time_ns, frame, at, captured, length, flow, path, seq, ack, window, channel, flags, ttl, ab, segment, fragmented,
+         framed, indication) = row  # fmt: skip
+        return Datagram(
+            time_ns,
+            flow,
+            ab,
+            self._bytes[at : at + captured],
+            length,
+            ttl,
+            seq if segment else None,
+            flags if segment else None,
+            ack if segment else None,
+            window if segment else None,
+            fragmented,
+            frame,
+            channel,
+            self._peers[path] if indication else None,
+            framed,
+        )
+
+
+def _peers(tracker: TrackerState) -> tuple[str, ...]:
+    texts = []
+    for row in tracker.paths[: tracker.path_counts[0]]:
+        if not row["has_peer"]:
+            texts.append("")
+            continue
+        address = address_text(int(row["peer_high"]), int(row["peer_low"]))
+        texts.append(f"[{address}]:{row['peer_port']}" if ":" in address else f"{address}:{row['peer_port']}")
+    return tuple(texts)
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else value  # noqa: PLR0124  (NaN is the number that differs from itself)
+
+
+_PLAIN = [name for name in STREAM.names or () if name not in {"seen", "play_bins"}]
+
+
+def _streams(tracker: TrackerState, state: MeasuringState, peers: Sequence[str]) -> tuple[RtpStream, ...]:
+    rows, seconds = state.finish()
+    order = np.argsort(seconds["stream"], kind="stable")
+    seconds = seconds[order]
+    starts = np.searchsorted(seconds["stream"], np.arange(len(rows) + 1))
+    made: list[tuple[RtpStream, int]] = []
+    ends: dict[int, tuple[str, int, str, int, int, Literal["a", "b"] | None]] = {}
+    for number in np.flatnonzero(rows["valid"]).tolist():
+        row = dict(zip(_PLAIN, rows[number][_PLAIN].item(), strict=True))
+        flow = row["flow"] >> 1
+        if flow not in ends:
+            f = tracker.flows[flow]
+            ends[flow] = (
+                address_text(int(f["a_high"]), int(f["a_low"])), int(f["a_port"]),
+                address_text(int(f["b_high"]), int(f["b_low"])), int(f["b_port"]), int(f["protocol"]), relay_side(f),
+            )  # fmt: skip
+        made.append((_stream(row, ends[flow], tracker, peers, seconds[starts[number] : starts[number + 1]]), number))
+    made.sort(key=lambda pair: (pair[0].first_ns, pair[0].src, pair[0].src_port, pair[0].dst, pair[0].ssrc, pair[1]))
+    for index, (stream, _) in enumerate(made):
+        stream.seconds["stream"] = index
+    return tuple(stream for stream, _ in made)
+
+
+def _stream(
+    row: dict[str, Any],
+    ends: tuple[str, int, str, int, int, Literal["a", "b"] | None],
+    tracker: TrackerState,
+    peers: Sequence[str],
+    seconds: Table,
+) -> RtpStream:
+    a, a_port, b, b_port, protocol, relay = ends
+    outbound = not row["flow"] & 1
+    form: RelayForm = _RELAY_FORMS.get(row["relayed"], "none")
+    direction: Direction = "unknown"
+    if form != "none" and relay is not None:
+        direction = "out" if outbound == (relay == "b") else "in"
+    transport = _TRANSPORTS.get(protocol, "other")
+    relay_transport: RelayTransport | None = None
+    if form != "none":
+        relay_transport = "tcp" if transport == "tcp" else "udp"
+    path = row["path"]
+    channel = int(tracker.paths["channel"][path]) if path >= 0 else 0
+    types = dict(sorted(zip(_cells(row["types"]), _cells(row["type_counts"]), strict=True), key=lambda pair: -pair[1]))
+    types = {kind: count for kind, count in types.items() if count}
+    payload_type = next(iter(types))
+    rate = row["rate_hz"]
+    known = rate > 0
+    expected, unique = row["expected"], row["unique"]
+    lost = expected - unique
+    bursts, burst_packets = row["bursts"], row["burst_packets"]
+    updates = row["jitter_updates"]
+    level = _level(row)
+    common_step = row["step"] if row["step"] > 0 and row["step_hits"] * 2 > row["steps"] else 0
+    mean_burst = burst_packets / bursts if bursts else 0.0
+    played = row["play_packets"]
+    return RtpStream(
+        src=a if outbound else b,
+        src_port=a_port if outbound else b_port,
+        dst=b if outbound else a,
+        dst_port=b_port if outbound else a_port,
+        ssrc=row["ssrc"],
+        payload_type=payload_type,
+        payload_types=types,
+        direction=direction,
+        relay=form,
+        channel_number=channel if channel and form == "channel_data" else None,
+        peer=peers[path] or None if path >= 0 else None,
+        relay_transport=relay_transport,
+        transport=transport,
+        clock_rate_hz=int(rate) if known else None,
+        clock_rate_basis=_BASES.get(row["basis"]) if known else None,
+        packets=row["packets"],
+        expected=expected,
+        lost=lost,
+        loss_pct=100.0 * lost / expected,
+        duplicates=row["duplicates"],
+        reordered=row["reordered"],
+        jitter_ms=row["jitter_ms"] if known else None,
+        jitter_mean_ms=(row["jitter_sum_ms"] / updates if updates else 0.0) if known else None,
+        jitter_max_ms=row["jitter_max_ms"] if known else None,
+        ipdv_mean_ms=row["ipdv_sum_ms"] / updates if known and updates else None,
+        longest_gap_ms=row["longest_gap_ns"] / 1e6,
+        longest_gap_ns=row["longest_gap_from_ns"],
+        burst_ratio=mean_burst * (1.0 - lost / expected) if lost > 0 and bursts else None,
+        loss_bursts=bursts,
+        longest_loss_burst=row["longest_run"],
+        gilbert_p=bursts / unique if bursts and unique else None,
+        gilbert_r=1.0 / mean_burst if bursts else None,
+        stalls=row["stalls"],
+        late_pct=100.0 * row["play_late"] / played if played else None,
+        playout_ms=row["play_sum_ms"] / played if played else None,
+        packetization_ms=common_step * 1000.0 / rate if known and common_step else None,
+        clock_skew_ppm=_number(row["skew_ppm"]),
+        audio_level_mean_dbov=None if level is None else -level[0],
+        audio_level_silent_pct=None if level is None else level[1],
+        payload_bytes=row["payload_bytes"],
+        rtcp_packets=row["rtcp"],
+        telephone_events=row["events"],
+        segments=row["segments"],
+        is_retransmission=False,
+        first_ns=row["first_ns"],
+        last_ns=row["last_ns"],
+        flow=row["flow"] >> 1,
+        outbound_of_key=outbound,
+        seconds=seconds,
+    )
+
+
+def _cells(value: Any) -> list[int]:
+    return [int(cell) for cell in value]
+
+
+def _level(row: dict[str, Any]) -> tuple[float, float] | None:
+    """Mean level and share of silence of the header element that behaves like an audio level."""
+    best: tuple[float, float] | None = None
+    most = 0
+    for k in range(2):
+        count = int(row["element_count"][k])
+        if not int(row["element"][k]) or count * 2 < row["packets"] or count <= most:
+            continue
+        if row["element_low"][k] == row["element_high"][k] != 127:
+            continue
+        most = count
+        best = (int(row["element_sum"][k]) / count, 100.0 * int(row["element_silent"][k]) / count)
+    return best
+
+
+def _captures(
+    names: Sequence[str],
+    readers: Sequence[FileReader],
+    refused: dict[int, CaptureError],
+    interfaces: InterfaceTable,
+    skips: npt.NDArray[np.int64],
+) -> tuple[Capture, ...]:
+    by_number = {reader.capture: reader for reader in readers}
+    rows = interfaces.rows[: len(interfaces.names)]
+    made = []
+    for number, name in enumerate(names):
+        reader = by_number.get(number)
+        if reader is None:
+            made.append(
+                Capture(
+                    path=name,
+                    format="unknown",
+                    compression=None,
+                    link_types=(),
+                    packets=0,
+                    bytes=0,
+                    first_ns=None,
+                    last_ns=None,
+                    snaplen_cut=0,
+                    ended_early=str(refused[number]),
+                    skipped={},
+                    notes=(),
+                )  # fmt: skip
+            )
+            continue
+        own = rows[rows["capture"] == number]
+        used = own[own["frames"] > 0]
+        types = list(dict.fromkeys((used if len(used) else own)["link_type"].tolist()))
+        unsupported = ", ".join(
+            link_name(kind) for kind in types if skips[number, SKIP_LINK, 0] and not is_supported(kind)
+        )
+        skipped = {
+            (f"{reason} {unsupported}" if code == SKIP_LINK else reason): Skipped(
+                count=int(skips[number, code, 0]), first_offset=int(skips[number, code, 1])
+            )
+            for code, reason in enumerate(REASONS)
+            if skips[number, code, 0]
+        }
+        made.append(
+            Capture(
+                path=name,
+                format=reader.format,
+                compression=reader.source.compression,
+                link_types=tuple(link_name(kind) for kind in types),
+                packets=int(own["frames"].sum()),
+                bytes=reader.read_bytes,
+                first_ns=int(used["first_ns"].min()) if len(used) else None,
+                last_ns=int(used["last_ns"].max()) if len(used) else None,
+                snaplen_cut=int(own["cut"].sum()),
+                ended_early=reader.ended_early,
+                skipped=skipped,
+                notes=_notes(int(own["tunnels"].sum()), unsupported),
+            )
+        )
+    return tuple(made)
+
+
+_SUPPORTED = frozenset({0, 1, 9, 10, 12, 14, 50, 51, 101, 104, 105, 108, 113, 127, 166, 204, 228, 229, 276})
+
+
+def is_supported(link_type: int) -> bool:
+    """Tell whether frames of a link type can be read.
+
+    Parameters
+    ----------
+    link_type
+        Number in a capture's header.
+
+    Returns
+    -------
+    supported
+        Whether IP can be found in them.
+    """
+    return link_type in _SUPPORTED
+
+
+def _notes(tunnels: int, unsupported: str) -> tuple[str, ...]:
+    notes = []
+    if tunnels:
+        notes.append(f"{tunnels} frames carry GTP, the tunnel of mobile networks; what is inside was read")
+    if unsupported:
+        notes.append(f"frames of link type {unsupported} cannot be read; capture on an Ethernet or cooked interface")
+    return tuple(notes)
+
+
+def _limits(tracker: TrackerState, state: MeasuringState, readers: Sequence[FileReader]) -> tuple[str, ...]:
+    counts, found = tracker.counts, state.counts
+    said = []
+    if tracker.evicted_flows:
+        targets = sorted(tracker.evicted_targets.items(), key=lambda pair: -pair[1])[:1]
+        where = ""
+        if targets:
+            (high, low, port, protocol), count = targets[0]
+            kind = _TRANSPORTS.get(protocol, "other")
+            where = f", most of them ({count} counted) to {address_text(high, low)} port {port} {kind}"
+        said.append(
+            f"{tracker.evicted_flows} conversations of {tracker.evicted_packets} packets were not kept, as in a scan or"
+            f" a flood{where}"
+        )
+    if found[measuring.EVICTED]:
+        said.append(
+            f"{found[measuring.EVICTED]} synchronisation sources were given up before their tenth packet: bytes that only"
+            " look like RTP, or a flood of false sources"
+        )
+    if found[measuring.LOST_STREAMS]:
+        said.append(f"{found[measuring.LOST_STREAMS]} short RTP streams beyond {state.most_streams} were not kept")
+    if found[measuring.LOST_SECONDS]:
+        said.append(f"{found[measuring.LOST_SECONDS]} one-second rows beyond {measuring.MOST_SECONDS} were not kept")
+    if counts[tracking.LOST_ROWS]:
+        said.append(f"{counts[tracking.LOST_ROWS]} signalling packets beyond the bounds were counted but not kept")
+    if counts[tracking.LOST_STUN]:
+        said.append(f"{counts[tracking.LOST_STUN]} STUN messages beyond {tracking.MOST_STUN_ROWS} were not kept")
+    if tracker.path_counts[1]:
+        said.append(f"{tracker.path_counts[1]} packets named more TURN channels or peers than are kept apart")
+    if any(len(reader.name_records) >= MOST_NAMES for reader in readers):
+        said.append(f"more than {MOST_NAMES} name records are in the capture; the rest was left out")
+    return tuple(said)
+
+
+def collect(
+    names: Sequence[str],
+    readers: Sequence[FileReader],
+    refused: dict[int, CaptureError],
+    interfaces: InterfaceTable,
+    skips: npt.NDArray[np.int64],
+    decoder: DecoderState,
+    tracker: TrackerState,
+    state: MeasuringState,
+) -> Scan:
+    """Make the records of a scan.
+
+    Parameters
+    ----------
+    names
+        Paths as given.
+    readers, refused
+        Files that were read, and why others were not.
+    interfaces, skips, decoder, tracker, state
+        What the stages remember.
+
+    Returns
+    -------
+    scan
+        The whole.
+    """
+    tracker.collect()
+    for capture, offset in decoder.unfinished():
+        cell = skips[capture, SKIP_FRAGMENT]
+        cell[1] = offset if cell[0] == 0 else min(int(cell[1]), offset)
+        cell[0] += 1
+    peers = _peers(tracker)
+    stun = np.concatenate(tracker.stun_rows) if tracker.stun_rows else np.zeros(0, STUN_ROW)
+    limits = _limits(tracker, state, readers)
+    streams = _streams(tracker, state, peers)
+    used = tracker.flow_counts[0]
+    return Scan(
+        captures=_captures(names, readers, refused, interfaces, skips),
+        flows=Flows(tracker.flows[:used].copy()),
+        datagrams=Datagrams(tracker.rare_rows, tracker.rare_bytes, peers),
+        stun=stun[stun["flow"] >= 0],
+        peers=peers,
+        streams=streams,
+        interfaces=tuple(
+            Interface(
+                capture=int(row["capture"]),
+                link_type=int(row["link_type"]),
+                link_name=link_name(int(row["link_type"])),
+                name=name,
+                snaplen=int(row["snaplen"]) or None,
+                packets=int(row["frames"]),
+                dropped=dropped,
+            )
+            for row, name, dropped in zip(interfaces.rows, interfaces.names, interfaces.dropped, strict=False)
+        ),
+        name_records=tuple(dict.fromkeys(record for reader in readers for record in reader.name_records)),
+        limits_hit=limits,
+    )
+
+
+__all__ = ["SECOND_ROW", "Datagrams", "Flows", "collect"]
