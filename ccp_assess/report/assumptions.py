@@ -28,7 +28,7 @@ def _planning_rows() -> list[dict[str, Any]]:
     """Return the planning values of the delay model, each with its band."""
     return [
         {
-            "what": constant.meaning,
+            "what": constant.meaning[:1].upper() + constant.meaning[1:],
             "value": _value(constant),
             "basis": constant.basis,
             "source": f"{constant.source} ({constant.name}, {constant.retrieved})",

@@ -194,19 +194,42 @@ def site_budgets(client: Any, ranking: dict[str, Any], regions: list[str] | None
     for row in option["by_site"]:
         site = sites.get(row["site_id"])
         code = row.get("region_code") or option["regions"][0]
-        agent = BudgetPart(
-            part="agent", label="Agent leg", one_way_ms=row.get("agent_leg_ms"), basis=row.get("basis") or "assumed"
-        )
         budgets.append(
             SiteBudget(
                 site_id=row["site_id"],
                 name=site.name if site else row["site_id"],
                 agents=site.agents if site else 0,
                 region_code=code,
-                parts=(caller_part(client, option, code), between, agent, *at_agent),
+                parts=(caller_part(client, option, code), between, *agent_parts(row), *at_agent),
             )
         )
     return tuple(budgets)
+
+
+def agent_parts(row: dict[str, Any]) -> tuple[BudgetPart, BudgetPart]:
+    """Return the agent leg of a site: the network's part, and its access where that is not measured with it.
+
+    Parameters
+    ----------
+    row
+        One of an option's ``by_site``.
+
+    Returns
+    -------
+    parts
+        The access part is 0 where the leg already holds it.
+    """
+    access = row.get("access_ms") or 0.0
+    leg = row.get("agent_leg_ms")
+    return (
+        BudgetPart(
+            part="agent",
+            label="Agent leg, network",
+            one_way_ms=None if leg is None else leg - access,
+            basis=row.get("basis") or "assumed",
+        ),
+        BudgetPart(part="agent", label="Agent leg, access", one_way_ms=access, basis="assumed"),
+    )
 
 
 _HANDLING: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -263,7 +263,7 @@ def _probe_row(document: dict[str, Any], region: dict[str, Any]) -> dict[str, An
     if p50 is None and binding:
         p50, method = binding[(len(binding) - 1) // 2], "STUN"
     if p50 is None and last is not None:
-        p50, method = last.get("rtt_avg_ms"), f"{path.get('technique') or 'unknown'} path, mean"
+        p50, method = last.get("rtt_avg_ms"), f"{path.get('technique') or 'unknown technique'}, mean of the last hop"
     return {
         "site_id": document.get("site_id"),
         "region_code": region.get("region_code"),
@@ -574,6 +574,7 @@ def caller_rows(assessment: Any, option: dict[str, Any] | None) -> list[dict[str
                 "line": origin.line,
                 "region_code": leg.get("region_code"),
                 "leg_ms": leg.get("caller_leg_ms"),
+                "band_ms": leg.get("band_ms"),
                 "basis": leg.get("basis"),
             }
         )
@@ -606,6 +607,46 @@ def transfer_rows(assessment: Any, option: dict[str, Any] | None) -> list[dict[s
         }
         for target in assessment.client.transfers
     ]
+
+
+def leg_matrix(assessment: Any) -> dict[str, Any]:
+    """Return the round trip and hop count from every site to every Region that the ranking compared.
+
+    Parameters
+    ----------
+    assessment
+        The assessment.
+
+    Returns
+    -------
+    matrix
+        ``codes`` (best option first) and ``rows`` of ``name`` and ``cells``.
+    """
+    cells: dict[tuple[str, str], dict[str, Any]] = {}
+    codes: dict[str, None] = {}
+    for option in eligible(assessment.ranking):
+        for row in option["by_site"]:
+            code = row.get("region_code") or option["regions"][0]
+            codes[code] = None
+            leg = row.get("agent_leg_ms")
+            cells.setdefault(
+                (row["site_id"], code),
+                {
+                    "code": code,
+                    "rtt_ms": None if leg is None else 2 * leg,
+                    "hop_count": row.get("hop_count"),
+                    "basis": row.get("basis"),
+                },
+            )
+    nothing = {"rtt_ms": None, "hop_count": None, "basis": None}
+    rows = [
+        {
+            "name": site.name or site.site_id,
+            "cells": [cells.get((site.site_id, code), {**nothing, "code": code}) for code in codes],
+        }
+        for site in assessment.client.sites
+    ]
+    return {"codes": list(codes)[:12], "rows": [{**row, "cells": row["cells"][:12]} for row in rows]}
 
 
 def input_files(assessment: Any) -> list[dict[str, Any]]:

@@ -125,8 +125,12 @@ def report_context(assessment: Any) -> dict[str, Any]:
         "budgets": content.budget_rows(assessment),
         "callers": content.caller_rows(assessment, option),
         "transfers": content.transfer_rows(assessment, option),
+        "reroutes": (option or {}).get("by_reroute") or [],
+        "to_measure": assessment.ranking.get("value_of_measuring") or [],
         "sites": content.site_rows(assessment, measured),
+        "matrix": content.leg_matrix(assessment),
         "measurements": measured,
+        "seen": {key: any(row[key] is not None for row in measured) for key in ("rtt_p95_ms", "loss_pct", "jitter_ms")},
         "calls": calls,
         "capture_count": len(documents),
         "most_calls": content.MOST_CALL_ROWS,
@@ -184,6 +188,7 @@ def _environment() -> jinja2.Environment:
         clean=words.clean,
         plain=words.plain,
         big=words.big,
+        prose=words.prose,
     )
     source, _, _ = environment.loader.get_source(environment, "report.css")  # type: ignore[union-attr]
     environment.globals["css"] = Markup(source)  # noqa: S704 - our own style sheet

@@ -189,8 +189,7 @@ def path_picture(document: dict[str, Any], region: dict[str, Any], number_on_pag
         key=f"path{number_on_page}",
         title=f"Path from {site} to {where}",
         description=description,
-        caption=f"{site} to {where}: {count}. A silent hop forwards without answering; loss at a hop that later "
-        "hops do not show is no loss.",
+        caption=f"{site} to {where}: {count}.",
     )
 
 

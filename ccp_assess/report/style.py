@@ -265,6 +265,21 @@ def _saving() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """Lay the figure out once, so that saving need not draw it twice."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        yield
+        return
+    engine.execute(figure)
+    figure.set_layout_engine("none")
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)
+
+
 def svg_text(figure: Figure) -> str:
     """Write a figure as SVG text, the same bytes for the same figure.
 
@@ -280,7 +295,7 @@ def svg_text(figure: Figure) -> str:
     """
     plain_text(figure)
     buffer = StringIO()
-    with _saving():
+    with _saving(), _laid_out(figure):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from datetime import datetime
 from typing import Any
+
+from markupsafe import Markup, escape
 
 UNKNOWN = "unknown"
 _THIN_SPACE = "\u202f"
@@ -333,3 +336,24 @@ def big(value: Any) -> str:
     power = len(str(count)) - 1
     digits = str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{count / 10**power:.1f}\u00b710{digits}"
+
+
+def prose(text: Any) -> Markup:
+    """Make a sentence ready for the page: escaped, with what stands in backticks as code.
+
+    Parameters
+    ----------
+    text
+        One or more sentences; ``None`` becomes the word ``unknown``.
+
+    Returns
+    -------
+    html
+        Safe to place into HTML.
+
+    Examples
+    --------
+    >>> prose("give `--instance` <ALIAS>")
+    Markup('give <code>--instance</code> &lt;ALIAS&gt;')
+    """
+    return Markup(re.sub(r"`([^`]{1,120})`", r"<code>\1</code>", str(escape(clean(text)))))  # noqa: S704 - escaped first

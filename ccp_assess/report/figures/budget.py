@@ -69,7 +69,7 @@ def _site_label(budget: SiteBudget) -> str:
 def _draw_bar(ax: Axes, row: int, budget: SiteBudget, right: float) -> None:
     left = 0.0
     for part in budget.parts:
-        if part.one_way_ms is None:
+        if not part.one_way_ms:
             continue
         colour = PART_COLOURS[part.part]
         ax.barh(row, part.one_way_ms, left=left, height=0.56, zorder=2, **fill_style(colour, part.basis))
@@ -90,7 +90,9 @@ def _draw_bar(ax: Axes, row: int, budget: SiteBudget, right: float) -> None:
             )
         left += part.one_way_ms
     if budget.total_ms is None:
-        missing = " + ".join(part.label.split(",")[0].lower() for part in budget.parts if part.one_way_ms is None)
+        missing = " + ".join(
+            dict.fromkeys(part.label.split(",")[0].lower() for part in budget.parts if part.one_way_ms is None)
+        )
         words = f" + unknown ({missing})"
     else:
         words = f" {budget.total_ms:.0f} ms"
@@ -110,7 +112,7 @@ def _draw_bar(ax: Axes, row: int, budget: SiteBudget, right: float) -> None:
 
 def _draw_legend(ax: Axes, budgets: list[SiteBudget]) -> None:
     kinds = dict.fromkeys(part.part for budget in budgets for part in budget.parts if part.one_way_ms is not None)
-    bases = {part.basis for budget in budgets for part in budget.parts if part.one_way_ms is not None}
+    bases = {part.basis for budget in budgets for part in budget.parts if part.one_way_ms}
     handles = [Patch(facecolor=PART_COLOURS[kind], label=PART_LABELS[kind]) for kind in kinds]
     handles += basis_handles(present=tuple(basis for basis in ("measured", "modelled", "assumed") if basis in bases))
     if handles:

@@ -72,7 +72,7 @@ def draw_path(result: Any, ax: Axes | None = None, *, region_code: str | None = 
     last = max((hop["ttl"] for hop in hops), default=1)
     ax.set_xlim(0.5, last + 0.5)
     ax.set_ylim(0, top * 1.25 or 1.0)
-    ax.set_xticks(range(1, last + 1), [_tick(hops, ttl) for ttl in range(1, last + 1)])
+    ax.set_xticks(range(1, last + 1), [_tick(hops, ttl, crowded=last > 8) for ttl in range(1, last + 1)])
     crowded = last > 8
     for tick in ax.get_xticklabels():
         tick.set_rotation(35 if crowded else 0)
@@ -100,9 +100,10 @@ def draw_path(result: Any, ax: Axes | None = None, *, region_code: str | None = 
     return figure, ax
 
 
-def _tick(hops: list[dict[str, Any]], ttl: int) -> str:
+def _tick(hops: list[dict[str, Any]], ttl: int, *, crowded: bool) -> str:
     hop = next((hop for hop in hops if hop["ttl"] == ttl), None)
-    return f"{ttl}\n{label(hop['address'], 18)}" if hop and hop["address"] else f"{ttl}\nsilent"
+    name = label(hop["address"], 18) if hop and hop["address"] else "silent"
+    return f"{ttl} · {name}" if crowded else f"{ttl}\n{name}"
 
 
 def _path_of(result: Any, region_code: str | None) -> dict[str, Any]:
