@@ -181,7 +181,7 @@ COLUMNS: dict[str, Column] = {
         _column("clock_skew_ppm", "number", "ppm", "Clock skew", "Sender's clock against the capture's."),
         # calls
         _column("call_id", "text", "", "Call", "Hash of relay, first media time and SSRCs."),
-        _column("mos_cqe", "number", "MOS-CQE", "MOS", "Estimated conversational quality (P.800.1), 1 to 4.5."),
+        _column("mos_cqe", "number", "", "MOS-CQE", "Estimated conversational quality (P.800.1), 1 to 4.5."),
         _column("r_factor", "number", "", "R", "Transmission rating factor (G.107); never compare across scales."),
         _column("scale", "text", "", "Scale", "Scale of a rating: narrowband, wideband or fullband."),
         _column("rtt_min_ms", "number", "ms", "Lowest round trip", "Lowest of the round trips."),

@@ -116,7 +116,8 @@ def ranking_html(ranking: Ranking) -> str:
     more = f"<p style='{_LINE};color:{QUIET}'>{left_out} more options follow.</p>" if left_out > 0 else ""
     return (
         f"<table class='ccp-ranking' style='border-collapse:collapse;font-size:13px'><caption style='text-align:left;"
-        f"color:{QUIET}'>Options that the constraints leave, best first</caption><thead><tr>{heads}</tr></thead>"
+        f"color:{QUIET}'>Options that the constraints leave, best first by these weights; "
+        f"the numbers are physical and do not depend on the weights</caption><thead><tr>{heads}</tr></thead>"
         f"<tbody>{rows}</tbody></table>{more}{_excluded_html(ranking)}"
     )
 

@@ -88,8 +88,12 @@ def _surroundings(home: Path) -> dict[str, str]:
     """Return an environment of its own, so that nobody's settings or history are touched."""
     settings = home / "config" / "labconfig" / "default_setting_overrides.json"
     settings.parent.mkdir(parents=True)
-    # a windowed notebook keeps what is off the screen out of the document
-    overrides = {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}}
+    overrides: dict[str, dict[str, Any]] = {
+        # a windowed notebook keeps what is off the screen out of the document
+        "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
+        # no questions over the page
+        "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    }
     settings.write_text(json.dumps(overrides), encoding="utf-8")
     own = {
         "JUPYTER_CONFIG_DIR": home / "config",
