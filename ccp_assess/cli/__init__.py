@@ -32,9 +32,7 @@ def _show_version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(
-        False, "--version", callback=_show_version, is_eager=True, help="Show the version."
-    ),
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
 ) -> None:
     """Hold the options that stand before a command."""
 
@@ -98,3 +96,6 @@ def _register() -> None:
     from ccp_assess.cli.regions import app as regions
 
     app.add_typer(regions, name="regions")
+    from ccp_assess.cli.report import report
+
+    app.command("report")(report)

@@ -668,7 +668,9 @@ def input_files(assessment: Any) -> list[dict[str, Any]]:
     files = sorted(
         path
         for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file()
+        and path.relative_to(folder).parts[0] != "report"  # our own earlier output
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
     return [
         {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": _sha256(path)}
