@@ -92,6 +92,7 @@ def _codec_from_row(row: dict[str, str]) -> Codec:
     )
 
 
+@cache
 def codec_by_name(name: str) -> Codec:
     """Look a codec, or a tandem of codecs, up by its name.
 

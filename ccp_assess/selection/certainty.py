@@ -372,7 +372,7 @@ def _candidates(ranking: Ranking, best: Outcome, second: Outcome, most: int) -> 
             if table.basis[row, column] != "measured":
                 codes.append(prepared.regions[column].region_code)
                 rows = np.array([row], dtype=np.intp)
-                values.append(prepared.leg_draws(which, column).block(0, prepared.draw_count, rows)[:, 0])
+                values.append(prepared.leg_draws(which, column).block(0, prepared.draw_count, rows)[0])
         return codes, np.array(values, dtype=float).T
 
     for row in np.argsort(-shares.near[:count], kind="stable")[:most]:

@@ -93,8 +93,8 @@ def ranking_document(ranking: Ranking) -> dict[str, Any]:
 
 def _option(ranking: Ranking, outcome: Outcome) -> dict[str, Any]:
     total = outcome.statistics.total
-    p50, p95 = outcome.percentiles_ms
-    simulated = outcome.option.kind != "instances" or outcome in ranking.simulated
+    found = outcome.percentiles
+    simulated = _is_simulated(ranking, outcome)
     drawn = ranking.draws_of(outcome) if simulated else None
     probability = None
     if outcome.rank is not None:
@@ -106,8 +106,8 @@ def _option(ranking: Ranking, outcome: Outcome) -> dict[str, Any]:
         "kind": outcome.option.kind,
         "rank": outcome.rank,
         "excluded_by": reasons,
-        "mouth_to_ear_ms": {"mean": total[MEAN], "p50": p50, "p95": p95, "band": _band(drawn, MEAN)},
-        "mos_cqe": {"mean": total[MOS], "p05": outcome.mos_p05, "band": _band(drawn, MOS)},
+        "mouth_to_ear_ms": {"mean": total[MEAN], "p50": found.p50_ms, "p95": found.p95_ms, "band": _band(drawn, MEAN)},
+        "mos_cqe": {"mean": total[MOS], "p05": found.mos_p05, "band": _band(drawn, MOS)},
         "share_over_150_ms_pct": 100.0 * total[OVER_150],
         "share_over_300_ms_pct": 100.0 * total[OVER_300],
         "share_over_400_ms_pct": 100.0 * total[OVER_LIMIT],
@@ -135,37 +135,59 @@ def _band(drawn: Any, column: int, scale: float = 1.0) -> list[float] | None:
     return [scale * float(low), scale * float(high)]
 
 
+def _is_simulated(ranking: Ranking, outcome: Outcome) -> bool:
+    """Whether bands are told: not for combinations that cannot win, nor for excluded options of very large clients."""
+    if outcome.option.kind == "instances":
+        return outcome in ranking.simulated
+    return outcome.rank is not None or not ranking.prepared.is_large
+
+
+_MOST_DETAILED = 500
+"""Sites up to which every option tells how each site's leg is made up; beyond it only the first two do."""
+
+
 def _by_site(ranking: Ranking, outcome: Outcome) -> list[dict[str, Any]]:
-    prepared, placement, rows = ranking.prepared, outcome.placement, []
-    for site, point in zip(prepared.sites, prepared.point_of_site, strict=True):
-        column = placement.columns[placement.near[point]]
-        table = prepared.agent_table
-        hops = table.hops[point, column]
-        given = outcome.statistics.by_near[point]
-        network, basis = table.network, str(table.basis[point, column])
-        extra = table.extra_ms[point, column]
-        rows.append(
-            {
-                "site_id": site.site_id,
-                "region_code": prepared.regions[column].region_code,
-                "agent_leg_ms": prepared.near_leg_ms[point, column],
-                "band_ms": [network.low[point, column] + extra, network.high[point, column] + extra],
-                "hop_count": None if np.isnan(hops) else int(hops),
-                "basis": basis,
-                "network_ms": network.median[point, column],
-                "access_ms": extra,
-                "access_parts": []
-                if basis == "measured"
-                else [{"name": e.name, "one_way_ms": e.one_way_ms} for e in table.extras[point]],
-                "distance_km": table.distance_km[point, column],
-                "loss_pct": prepared.points[point].loss_pct,
-                "mouth_to_ear_ms": given[MEAN],
-                "mos_cqe": given[MOS],
-                "share_over_400_ms_pct": 100.0 * given[OVER_LIMIT],
-                "measured_by": _measured_by(prepared.points[point].measured.get(prepared.regions[column].region_code)),
-            }
-        )
+    prepared, placement, table = ranking.prepared, outcome.placement, ranking.prepared.agent_table
+    points = np.array(prepared.point_of_site)
+    columns = np.array(placement.columns)[placement.near[points]]
+    codes = [region.region_code for region in prepared.regions]
+    legs = prepared.near_leg_ms[points, columns].tolist()
+    hops = table.hops[points, columns].tolist()
+    bases = table.basis[points, columns].tolist()
+    rows = [
+        {
+            "site_id": site.site_id,
+            "region_code": codes[column],
+            "agent_leg_ms": leg,
+            "hop_count": None if hop != hop else int(hop),  # noqa: PLR0124 - NaN is unknown
+            "basis": basis,
+        }
+        for site, column, leg, hop, basis in zip(prepared.sites, columns, legs, hops, bases, strict=True)
+    ]
+    if len(rows) <= _MOST_DETAILED or outcome.rank in {1, 2}:
+        extra_ms = table.extra_ms
+        for row, point, column in zip(rows, points, columns, strict=True):
+            row.update(_site_detail(ranking, outcome, int(point), int(column), float(extra_ms[point, column])))
     return rows
+
+
+def _site_detail(ranking: Ranking, outcome: Outcome, point: int, column: int, extra: float) -> dict[str, Any]:
+    table, network = ranking.prepared.agent_table, ranking.prepared.agent_table.network
+    given, about = outcome.statistics.by_near[point], ranking.prepared.points[point]
+    return {
+        "band_ms": [network.low[point, column] + extra, network.high[point, column] + extra],
+        "network_ms": network.median[point, column],
+        "access_ms": extra,
+        "access_parts": []
+        if table.basis[point, column] == "measured"
+        else [{"name": e.name, "one_way_ms": e.one_way_ms} for e in table.extras[point]],
+        "distance_km": table.distance_km[point, column],
+        "loss_pct": about.loss_pct,
+        "mouth_to_ear_ms": given[MEAN],
+        "mos_cqe": given[MOS],
+        "share_over_400_ms_pct": 100.0 * given[OVER_LIMIT],
+        "measured_by": _measured_by(about.measured.get(ranking.prepared.regions[column].region_code)),
+    }
 
 
 def _measured_by(measurement: Any) -> dict[str, Any] | None:
@@ -304,15 +326,26 @@ def _failover(outcome: Outcome) -> dict[str, Any] | None:
 
 
 def _worst_site(ranking: Ranking, outcome: Outcome) -> dict[str, Any] | None:
-    rows = [row for row in _by_site(ranking, outcome) if not np.isnan(row["mouth_to_ear_ms"])]
-    worst = min(rows, key=lambda row: (row["mos_cqe"], -row["mouth_to_ear_ms"], row["site_id"]), default=None)
-    return worst and {key: worst[key] for key in ("site_id", "mouth_to_ear_ms", "mos_cqe")}
+    prepared = ranking.prepared
+    given = outcome.statistics.by_near[np.array(prepared.point_of_site)]
+    row = _worst(given, [site.site_id for site in prepared.sites])
+    return None if row is None else {"site_id": prepared.sites[row].site_id, **_heard(given[row])}
 
 
 def _worst_origin(ranking: Ranking, outcome: Outcome) -> dict[str, Any] | None:
-    rows = [row for row in _by_origin(ranking, outcome) if not np.isnan(row["mouth_to_ear_ms"])]
-    worst = min(rows, key=lambda row: (row["mos_cqe"], -row["mouth_to_ear_ms"], row["origin_id"]), default=None)
-    return worst and {key: worst[key] for key in ("origin_id", "mouth_to_ear_ms", "mos_cqe")}
+    prepared, given = ranking.prepared, outcome.statistics.by_origin
+    row = None if prepared.callers_assumed else _worst(given, [origin.origin_id for origin in prepared.callers])
+    return None if row is None else {"origin_id": prepared.callers[row].origin_id, **_heard(given[row])}
+
+
+def _worst(given: Any, names: list[str]) -> int | None:
+    """Row with the lowest MOS, then the longest delay, then the first name; ``None`` where nobody is heard."""
+    heard = np.flatnonzero(~np.isnan(given[:, MOS]))
+    return min(heard.tolist(), key=lambda row: (given[row, MOS], -given[row, MEAN], names[row]), default=None)
+
+
+def _heard(given: Any) -> dict[str, float]:
+    return {"mouth_to_ear_ms": float(given[MEAN]), "mos_cqe": float(given[MOS])}
 
 
 def _certainty(ranking: Ranking, doubts: Doubt | None) -> dict[str, Any]:
@@ -461,7 +494,7 @@ def _reasons(ranking: Ranking, doubts: Doubt | None) -> list[str]:
     reasons = [
         (
             f"{100 * total[OVER_LIMIT]:.1f} % of calls over {limit:.0f} ms (G.114), {100 * total[OVER_150]:.1f} % "
-            f"over 150 ms; mean MOS {total[MOS]:.2f}, 95 % of calls within {best.percentiles_ms[1]:.0f} ms"
+            f"over 150 ms; mean MOS {total[MOS]:.2f}, 95 % of calls within {best.percentiles.p95_ms:.0f} ms"
         )
     ]
     if second is not None and doubts is not None:
@@ -493,7 +526,7 @@ def _caveats(ranking: Ranking, doubts: Doubt | None) -> list[str]:
     if best is None:
         return caveats
     rows = _by_site(ranking, best)
-    modelled = [row["site_id"] for row in rows if row["basis"] != "measured"]
+    modelled = [str(row["site_id"]) for row in rows if row["basis"] != "measured"]
     if modelled:
         shown = ", ".join(modelled[:5]) + (f" and {len(modelled) - 5} more" if len(modelled) > 5 else "")
         caveats.append(f"The agent legs of {shown} to {' + '.join(best.regions)} are modelled, not measured.")

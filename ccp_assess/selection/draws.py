@@ -14,7 +14,6 @@ small client and by a correlation on a grid for a large one.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -25,12 +24,16 @@ from ccp_assess.selection.legs import Z90, Extra, LegTable, read_leg_constants
 from ccp_assess.selection.outcomes import MEAN, MOS, OVER_150, OVER_300, OVER_LIMIT, STATISTICS, deposit, mos_curve
 
 Float32Array = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.intp] | slice
+Spectra = dict[tuple[int, int], npt.NDArray[np.complex64]]
 
 POOL = 1 << 20
 DIRECT_CELLS = 8_000_000
 """Pairs by draws up to which a component is simulated pair by pair."""
-_GRID_NODES = 512
-_FINE = 4
+GRID_MS = 1.5
+"""Width of the grid for large clients [ms]; its 2048 nodes reach 3 s, and each far leg at most 0.8 s of them."""
+_GRID_NODES = 2048
+_FAR_NODES = 540
 _BATCH = 64
 
 
@@ -84,9 +87,9 @@ class Draws:
         return self._pool[start : start + self.count]
 
     def block(self, offsets: npt.NDArray[np.int64], first: int, last: int) -> Float32Array:
-        """Deviates of many keys for draws ``first`` to ``last``, draws by keys."""
+        """Deviates of many keys for draws ``first`` to ``last``, keys by draws."""
         windows = np.lib.stride_tricks.sliding_window_view(self._pool, last - first)
-        return np.ascontiguousarray(windows[offsets + first].T)
+        return np.asarray(windows[offsets + first], dtype=np.float32)
 
     def planning_value(self, extra: Extra) -> Float32Array:
         """Draws of a planning value times its count, never below 0 [ms]."""
@@ -122,31 +125,68 @@ class LegDraws:
         measured = legs.basis[:, column] == "measured"
         self._offsets = draws.offsets(legs.keys, region_code)
         shared = read_leg_constants()["shared_variance_pct"].value / 100.0
-        self._shared = np.where(measured, 0.0, np.sqrt(shared)).astype(np.float32)
         self._own = np.where(measured, 1.0, np.sqrt(1.0 - shared)).astype(np.float32)
         countries = sorted({country or "" for country in legs.countries})
         order = {country: index for index, country in enumerate(countries)}
+        nobody = len(countries)  # a measured leg shares nothing: its row of the factors is 0
         self._pair = np.array([order[country or ""] for country in legs.countries], dtype=np.intp)
-        self._pair_deviates = np.array(
-            [draws.deviates(f"pair|{'|'.join(sorted((country, region_country)))}") for country in countries],
-            dtype=np.float32,
-        ).reshape(len(countries), draws.count)
+        self._pair[measured] = nobody
+        factors = [
+            np.float32(np.sqrt(shared)) * draws.deviates(f"pair|{'|'.join(sorted((country, region_country)))}")
+            for country in countries
+        ]
+        self._factors = np.array([*factors, np.zeros(draws.count)], dtype=np.float32)
         kinds = sorted(set(legs.extras), key=repr)
-        self._kind = np.array([kinds.index(extras) for extras in legs.extras], dtype=np.intp)
-        self._kind_values = np.array(
-            [np.sum([draws.planning_value(extra) for extra in extras], axis=0) for extras in kinds], dtype=np.float32
-        ).reshape(len(kinds), draws.count)
-        self._modelled = np.where(measured, 0.0, 1.0).astype(np.float32)
+        position = {extras: index for index, extras in enumerate(kinds)}
+        self._kind = np.array([position[extras] for extras in legs.extras], dtype=np.intp)
+        self._kind[measured] = len(kinds)  # a measured leg has its access in it
+        values = [np.sum([draws.planning_value(extra) for extra in extras], axis=0) for extras in kinds]
+        self._values = np.array([*values, np.zeros(draws.count)], dtype=np.float32)
+        self._measured = measured
 
-    def block(self, first: int, last: int, rows: npt.NDArray[np.intp] | slice = slice(None)) -> Float32Array:
-        """One-way delays for draws ``first`` to ``last``, draws by rows [ms]."""
+    def network(self, first: int, last: int, rows: Rows = slice(None)) -> Float32Array:
+        """Draw the legs without planning values.
+
+        Parameters
+        ----------
+        first, last
+            Which draws.
+        rows
+            Which legs.
+
+        Returns
+        -------
+        delays
+            Legs by draws [ms].
+        """
         z = self._draws.block(self._offsets[rows], first, last)
-        z *= self._own[rows]
-        z += self._pair_deviates[self._pair[rows], first:last].T * self._shared[rows]
-        z *= np.where(z > 0, self._up[rows], self._down[rows])
+        z *= self._own[rows, None]
+        z += self._factors[self._pair[rows], first:last]
+        upper = np.maximum(z, np.float32(0.0))
+        upper *= (self._up - self._down)[rows, None]
+        z *= self._down[rows, None]
+        z += upper  # the band is wider above the median than below it
         np.exp(z, out=z)
-        z *= self._median[rows]
-        z += self._kind_values[self._kind[rows], first:last].T * self._modelled[rows]
+        z *= self._median[rows, None]
+        return z
+
+    def block(self, first: int, last: int, rows: Rows = slice(None)) -> Float32Array:
+        """Draw the legs with their planning values.
+
+        Parameters
+        ----------
+        first, last
+            Which draws.
+        rows
+            Which legs.
+
+        Returns
+        -------
+        delays
+            Legs by draws [ms].
+        """
+        z = self.network(first, last, rows)
+        z += self._values[self._kind[rows], first:last]
         return z
 
     def mean_by_basis(
@@ -168,14 +208,14 @@ class LegDraws:
         """
         count = self._draws.count
         sums = {basis: np.zeros(count) for basis in ("measured", "modelled", "assumed")}
-        modelled = self._modelled[rows].astype(float)
-        for first in range(0, count, 256):
-            last = min(first + 256, count)
-            extra = self._kind_values[self._kind[rows], first:last].T * self._modelled[rows]
-            network = self.block(first, last, rows) - extra
-            sums["measured"][first:last] = network @ (weight * (1.0 - modelled))
-            sums["modelled"][first:last] = network @ (weight * modelled)
-            sums["assumed"][first:last] = extra @ weight
+        measured = self._measured[rows]
+        split = np.array([weight * measured, weight * ~measured], dtype=np.float32)
+        per_kind = np.bincount(self._kind[rows], weights=weight, minlength=len(self._values))
+        sums["assumed"] += per_kind @ self._values
+        for first in range(0, count, _BATCH):
+            last = min(first + _BATCH, count)
+            network = self.network(first, last, rows)
+            sums["measured"][first:last], sums["modelled"][first:last] = np.einsum("bn,nd->bd", split, network)
         return sums
 
 
@@ -233,56 +273,121 @@ class FarSide:
     weight: float
 
 
-def simulate_large(
-    near_block: Callable[[int, int], Float32Array],
-    near_weight: Float32Array,
-    near_ie: Float32Array,
-    fars: Sequence[FarSide],
-    limits_ms: tuple[float, float, float],
-) -> npt.NDArray[np.float64]:
-    """Statistics of journeys with very many near sides in every draw, by a correlation on a grid.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowd:
+    """Many near sides that meet the same far sides.
 
     Parameters
     ----------
-    near_block
-        Gives draws ``first`` to ``last`` of the near sides, handling included, so that memory stays small [ms].
-    near_weight, near_ie
-        Share and impairment of each near side.
+    block
+        Gives draws ``first`` to ``last`` of the near sides, handling included, near sides by draws [ms].
+    weight, ie
+        Share (sum 1) and impairment of each near side.
     fars
         Ways to the far side.
+    """
+
+    block: Callable[[int, int], Float32Array]
+    weight: Float32Array
+    ie: Float32Array
+    fars: tuple[FarSide, ...]
+
+
+def simulate_large(crowd: Crowd, limits_ms: tuple[float, float, float], spectra: Spectra) -> npt.NDArray[np.float64]:
+    """Statistics of journeys with very many near and far sides in every draw, by convolution.
+
+    In each draw the near and the far sides become two distributions on one grid of ``GRID_MS``. The expectation
+    of any function of their sum is a product of their spectra with that of the function (Parseval), so nothing
+    is sampled. Means are computed from the legs themselves; the grid adds a fifth of a squared millisecond to the
+    variance of a delay, and a share over a limit is that of delays rounded to the grid.
+
+    Parameters
+    ----------
+    crowd
+        Near sides and their far sides.
     limits_ms
         The three limits [ms].
+    spectra
+        Spectra of far sides that were made before for the same Region; new ones are added.
 
     Returns
     -------
     statistics
         Draws by statistics, averaged over the ways by their weights.
     """
-    count = fars[0].parts[0][0].shape[0]
+    count = crowd.fars[0].parts[0][0].shape[0]
     result = np.empty((count, STATISTICS))
-    classes = ie_classes(near_ie, near_weight)
-    total = sum(far.weight for far in fars)
+    classes = ie_classes(crowd.ie, crowd.weight)
+    repeated = [np.repeat(share.astype(np.float64), _BATCH) for _, share in classes]
+    functions = _function_spectra([ie for ie, _ in classes], limits_ms)
+    total = sum(far.weight for far in crowd.fars)
+    nearest = _GRID_NODES - 1 - max(len(far.parts) for far in crowd.fars) * _FAR_NODES
     for first in range(0, count, _BATCH):
         last = min(first + _BATCH, count)
-        sides = near_block(first, last)
+        sides = crowd.block(first, last)
         far_mean = sum(
-            far.weight / total * sum(values[first:last] @ weight for values, weight in far.parts) for far in fars
+            far.weight / total * np.einsum("df,f->d", values[first:last], weight)
+            for far in crowd.fars
+            for values, weight in far.parts
         )
-        result[first:last, MEAN] = sides @ near_weight + far_mean
-        low, high = float(sides.min()), float(sides.max())
-        step = max((high - low) / _GRID_NODES, 0.25)
-        far_low, mass = _far_mass(fars, first, last, step)
-        tables = _tables(mass, far_low + low, step, [ie for ie, _ in classes], limits_ms)
-        sides -= np.float32(low)
-        sides *= np.float32(_FINE / step)
+        result[first:last, MEAN] = np.einsum("n,nd->d", crowd.weight, sides) + far_mean
+        far_spectrum = _far_spectrum(crowd.fars, first, last, spectra)
+        sides *= np.float32(1.0 / GRID_MS)
         sides += np.float32(0.5)
-        index = sides.astype(np.intp)
-        np.minimum(index, tables.shape[1] - 1, out=index)
-        for draw in range(last - first):
-            looked_up = tables[draw].take(index[draw], axis=0)
-            result[first + draw, [OVER_150, OVER_300, OVER_LIMIT]] = near_weight @ looked_up[:, :3]
-            result[first + draw, MOS] = sum(float(share @ looked_up[:, 3 + c]) for c, (_, share) in enumerate(classes))
+        np.minimum(sides, np.float32(nearest), out=sides)
+        index = sides.astype(np.int64)
+        index += _GRID_NODES * np.arange(last - first)
+        flat = index.ravel()
+        shares, mos = np.zeros((last - first, 3)), np.zeros(last - first)
+        for position, weights in enumerate(repeated):
+            if last - first < _BATCH:
+                weights = np.repeat(classes[position][1].astype(np.float64), last - first)  # noqa: PLW2901
+            mass = np.bincount(flat, weights=weights, minlength=(last - first) * _GRID_NODES)
+            near_mass = mass.reshape(last - first, _GRID_NODES).astype(np.float32)
+            spectrum = np.asarray(np.fft.rfft(near_mass, axis=1), dtype=np.complex64) * far_spectrum
+            found = _expectation(spectrum, functions[[0, 1, 2, 3 + position]])
+            shares += found[:, :3]
+            mos += found[:, 3]
+        result[first:last, OVER_150], result[first:last, OVER_300], result[first:last, OVER_LIMIT] = shares.T
+        result[first:last, MOS] = mos
     return result
+
+
+def _function_spectra(impairments: Sequence[float], limits_ms: tuple[float, float, float]) -> Float32Array:
+    """Spectra of the three indicators and of MOS per impairment over the grid of sums, weighted for Parseval's sum."""
+    delay = GRID_MS * np.arange(_GRID_NODES, dtype=np.float64)
+    rows = [np.clip((delay - limit) / GRID_MS + 0.5, 0.0, 1.0) for limit in limits_ms]
+    rows += [mos_curve().mos(delay, ie) for ie in impairments]
+    spectra = np.fft.rfft(np.array(rows), axis=1) * (2.0 / _GRID_NODES)
+    spectra[:, [0, -1]] /= 2.0
+    return spectra.astype(np.complex64).view(np.float32)
+
+
+def _expectation(spectrum: npt.NDArray[np.complex64], functions: Float32Array) -> npt.NDArray[np.float64]:
+    """Take expectations of functions under distributions, both as spectra of real rows (Parseval)."""
+    real = spectrum.view(np.float32)  # the real part of a product with a conjugate is a dot product
+    return np.asarray(np.einsum("dk,fk->df", real, functions), dtype=float)
+
+
+def _far_spectrum(fars: Sequence[FarSide], first: int, last: int, made: Spectra) -> npt.NDArray[np.complex64]:
+    """Spectrum of the far side's distribution, one row per draw."""
+    total = sum(far.weight for far in fars)
+    whole: npt.NDArray[np.complex64] | None = None
+    for far in fars:
+        spectrum: npt.NDArray[np.complex64] | None = None
+        for values, weight in far.parts:
+            key = (id(values), first)
+            if key not in made:
+                kept = np.minimum(values[first:last], np.float32(GRID_MS * (_FAR_NODES - 2)))
+                mass = deposit(kept, weight, GRID_MS, _GRID_NODES).astype(np.float32)
+                made[key] = np.asarray(np.fft.rfft(mass, axis=1), dtype=np.complex64)
+            part = made[key]
+            spectrum = part if spectrum is None else spectrum * part
+        assert spectrum is not None  # noqa: S101 - every way has a part
+        share = np.float32(far.weight / total)
+        whole = spectrum * share if whole is None else whole + spectrum * share
+    assert whole is not None  # noqa: S101 - there is a way
+    return whole
 
 
 def ie_classes(near_ie: Float32Array, weight: Float32Array, most: int = 4) -> list[tuple[float, Float32Array]]:
@@ -315,70 +420,3 @@ def ie_classes(near_ie: Float32Array, weight: Float32Array, most: int = 4) -> li
     shares[upper - 1, rows] = weight * (1.0 - part)
     shares[upper, rows] += weight * part
     return [(float(value), share) for value, share in zip(values, shares, strict=True)]
-
-
-def _far_mass(fars: Sequence[FarSide], first: int, last: int, step: float) -> tuple[float, Float32Array]:
-    """Distribution of the far side on a grid, one row per draw, and where the grid begins [ms]."""
-    lows, grids = [], []
-    for far in fars:
-        low, grid = 0.0, None
-        for values, weight in far.parts:
-            part_low, part = _deposit(values[first:last], weight, step)
-            low += part_low
-            grid = part if grid is None else _convolved(grid, part)
-        assert grid is not None  # noqa: S101 - every way has a part
-        lows.append(low)
-        grids.append(grid)
-    start = min(lows)
-    shifts = [round((low - start) / step) for low in lows]
-    width = max(shift + grid.shape[1] for shift, grid in zip(shifts, grids, strict=True))
-    total = sum(far.weight for far in fars)
-    mass = np.zeros((last - first, width), dtype=np.float32)
-    for far, shift, grid in zip(fars, shifts, grids, strict=True):
-        mass[:, shift : shift + grid.shape[1]] += grid * np.float32(far.weight / total)
-    return start, mass
-
-
-def _deposit(values: Float32Array, weight: Float32Array, step: float) -> tuple[float, Float32Array]:
-    low = math.floor(float(values.min()) / step) * step  # all grids share their nodes
-    bins = int((float(values.max()) - low) / step) + 2
-    return low, deposit(values - np.float32(low), weight, step, bins).astype(np.float32)
-
-
-def _convolved(a: Float32Array, b: Float32Array) -> Float32Array:
-    width = a.shape[1] + b.shape[1] - 1
-    size = 1 << int(np.ceil(np.log2(width)))
-    product = np.fft.rfft(a, size, axis=1) * np.fft.rfft(b, size, axis=1)
-    return np.asarray(np.fft.irfft(product, size, axis=1)[:, :width], dtype=np.float32)
-
-
-def _tables(
-    mass: Float32Array,
-    low: float,
-    step: float,
-    impairments: Sequence[float],
-    limits_ms: tuple[float, float, float],
-) -> Float32Array:
-    """Statistics given a near side, tabulated per draw: draws by fine nodes by (three shares, MOS per class)."""
-    count, bins = mass.shape
-    nodes = _GRID_NODES + 2
-    coarse = np.empty((count, nodes, 3 + len(impairments)), dtype=np.float32)
-    tail = np.zeros((count, bins + 3), dtype=np.float32)
-    tail[:, :bins] = np.cumsum(mass[:, ::-1], axis=1)[:, ::-1]
-    padded = np.pad(mass, ((0, 0), (1, 3)))  # node -1 and nodes beyond the end hold nothing
-    for column, limit in enumerate(limits_ms):
-        # Beyond the limit lie all nodes from whole + 2 on; the two around it count in proportion.
-        reach = (limit - low) / step - np.arange(nodes)
-        whole = np.floor(reach).astype(np.int64)
-        part = (reach - whole).astype(np.float32)
-        upper = np.clip(1.5 - part, 0.0, 1.0).astype(np.float32) * padded[:, np.clip(whole + 1, -1, bins) + 1]
-        lower = np.clip(0.5 - part, 0.0, 1.0).astype(np.float32) * padded[:, np.clip(whole, -1, bins) + 1]
-        coarse[..., column] = tail[:, np.clip(whole + 2, 0, bins)] + upper + lower
-    delays = low + step * np.arange(nodes + bins - 1, dtype=np.float64)
-    for column, ie in enumerate(impairments):
-        curve = mos_curve().mos(delays, ie).astype(np.float32)
-        coarse[..., 3 + column] = mass @ np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(curve, bins).T)
-    fine_at = np.arange((nodes - 1) * _FINE, dtype=np.float32) / _FINE
-    left = fine_at.astype(np.intp)
-    part_of = (fine_at - left)[None, :, None]
-    return np.ascontiguousarray(coarse[:, left] + part_of * (coarse[:, left + 1] - coarse[:, left]))

@@ -495,6 +495,7 @@ def _agent_point(
     )
 
 
+@cache
 def access_extras(access: Access, *, hub_known: bool) -> tuple[Extra, ...]:
     """Name the planning values that an access adds to a modelled leg.
 

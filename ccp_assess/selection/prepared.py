@@ -12,7 +12,16 @@ import numpy.typing as npt
 from ccp_assess.errors import ModelInputError
 from ccp_assess.regions import Region, read_regions
 from ccp_assess.selection.distance import estimate_rtts
-from ccp_assess.selection.draws import DIRECT_CELLS, Draws, FarSide, LegDraws, simulate_direct, simulate_large
+from ccp_assess.selection.draws import (
+    DIRECT_CELLS,
+    Crowd,
+    Draws,
+    FarSide,
+    LegDraws,
+    Spectra,
+    simulate_direct,
+    simulate_large,
+)
 from ccp_assess.selection.journeys import (
     CIRCULAR_HANDLING,
     SOFTPHONE_HANDLING,
@@ -167,6 +176,16 @@ class Prepared:
         """Near sides: agent points and rerouted devices (count)."""
         return len(self.points) + len(self.reroutes)
 
+    @property
+    def is_large(self) -> bool:
+        """Whether the simulation has so many pairs that it works on a grid."""
+        return self.near_count * len(self.lines) * self.draw_count > DIRECT_CELLS
+
+    def warm(self) -> None:
+        """Make what all Regions share, before several threads ask for it."""
+        self.draws.offsets((*self.agent_table.keys, *self.caller_table.keys, *self.transfer_table.keys), "")
+        _ = (self._handling_draws, self._playout, self.near_ie, self._line_origin, self._line_share, self._circular)
+
     # --- shares ----------------------------------------------------------------------------------------------
 
     def shares(
@@ -196,17 +215,9 @@ class Prepared:
         ModelInputError
             If a number is negative, or all agents or all calls are 0.
         """
+        counts = [_number(agents, site.site_id, site.agents, "agents of site") for site in self.sites]
         near = np.zeros(self.near_count)
-        rerouted: dict[str, list[int]] = {}
-        for index, reroute in enumerate(self.reroutes):
-            rerouted.setdefault(reroute.site_id, []).append(index)
-        for site, point in zip(self.sites, self.point_of_site, strict=True):
-            count = _number(agents, site.site_id, site.agents, "agents of site")
-            taken = [self.reroutes[i].share_of_agents_pct / 100.0 for i in rerouted.get(site.site_id, [])]
-            scale = 1.0 / sum(taken) if sum(taken) > 1.0 else 1.0
-            near[point] += count * max(0.0, 1.0 - sum(taken) * scale)
-            for i, share in zip(rerouted.get(site.site_id, []), taken, strict=True):
-                near[len(self.points) + i] += count * share * scale
+        np.add.at(near, self._near_index, self._near_share * np.array(counts)[self._near_site])
         if near.sum() <= 0:
             raise ModelInputError(
                 "all sites have 0 agents, so no Region is better than another; fill in `agents` in sites.csv"
@@ -236,9 +247,41 @@ class Prepared:
         near
             Shares of its near sides (sum 1).
         """
-        site = self.sites[index]
-        alone = {other.site_id: 0.0 for other in self.sites}
-        return self.shares(agents={**alone, site.site_id: 1.0}).near
+        here = self._near_site == index
+        near = np.zeros(self.near_count)
+        np.add.at(near, self._near_index[here], self._near_share[here])
+        return near
+
+    @cached_property
+    def _near_table(self) -> tuple[IntArray, IntArray, FloatArray]:
+        """Which near sides each site has, and which share of its agents: softphones, then rerouted devices."""
+        rerouted: dict[str, list[int]] = {}
+        for index, reroute in enumerate(self.reroutes):
+            rerouted.setdefault(reroute.site_id, []).append(index)
+        rows: list[tuple[int, int, float]] = []
+        for number, (site, point) in enumerate(zip(self.sites, self.point_of_site, strict=True)):
+            devices = rerouted.get(site.site_id, [])
+            taken = [self.reroutes[i].share_of_agents_pct / 100.0 for i in devices]
+            scale = 1.0 / sum(taken) if sum(taken) > 1.0 else 1.0
+            rows.append((number, point, max(0.0, 1.0 - sum(taken) * scale)))
+            rows.extend((number, len(self.points) + i, share * scale) for i, share in zip(devices, taken, strict=True))
+        return (
+            np.array([row[0] for row in rows], dtype=np.intp),
+            np.array([row[1] for row in rows], dtype=np.intp),
+            np.array([row[2] for row in rows]),
+        )
+
+    @property
+    def _near_site(self) -> IntArray:
+        return self._near_table[0]
+
+    @property
+    def _near_index(self) -> IntArray:
+        return self._near_table[1]
+
+    @property
+    def _near_share(self) -> FloatArray:
+        return self._near_table[2]
 
     # --- medians ---------------------------------------------------------------------------------------------
 
@@ -551,7 +594,7 @@ class Prepared:
         return known, np.array([point.playout_ms or 0.0 for point in self.points], dtype=np.float32)
 
     def near_block(self, column: int, rows: IntArray, first: int, last: int, scale: float) -> Float32Array:
-        """Draws by near sides with handling, for some draws and some near sides.
+        """Near sides by draws with handling, for some draws and some near sides.
 
         Parameters
         ----------
@@ -576,21 +619,21 @@ class Prepared:
             if scale != 1.0:
                 block *= np.float32(scale)
             known, playout = self._playout
+            full = self._handling_draws["softphone"][first:last].T
             if known[points].any():
-                without = self._handling_draws["softphone without playout"][first:last]
-                full = self._handling_draws["softphone"][first:last]
-                block += np.where(known[points], without + playout[points], full)
+                without = self._handling_draws["softphone without playout"][first:last].T
+                block += np.where(known[points, None], without + playout[points, None], full)
             else:
-                block += self._handling_draws["softphone"][first:last]
+                block += full
             parts.append(block)
         devices = rows[rows >= len(self.points)] - len(self.points)
         if devices.size:
             block = self.leg_draws("reroute", column).block(first, last, devices)
-            block += self._handling_draws["landline_ms"][first:last]
+            block += self._handling_draws["landline_ms"][first:last].T
             block *= np.float32(scale)
-            block += self._handling_draws["telephone"][first:last]
+            block += self._handling_draws["telephone"][first:last].T
             parts.append(block)
-        return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def far_draws(self, column: int) -> Float32Array:
         """Draws by far sides: the callers' legs with their lines [ms].
@@ -612,7 +655,7 @@ class Prepared:
             assert isinstance(found, np.ndarray)  # noqa: S101 - for the type checker
             return found
         legs = self.leg_draws("caller", column).block(0, self.draw_count)
-        drawn = legs[:, self._line_origin]
+        drawn = np.ascontiguousarray(legs[self._line_origin].T)
         for name in ("plmn_ms", "landline_ms"):
             of_line = np.array([line == name for _, line, _ in self.lines])
             drawn[:, of_line] += self._handling_draws[name]
@@ -635,7 +678,7 @@ class Prepared:
         delays
             With the target's line [ms].
         """
-        block = self.leg_draws("transfer", column).block(0, self.draw_count, rows)
+        block = np.ascontiguousarray(self.leg_draws("transfer", column).block(0, self.draw_count, rows).T)
         block += self._handling_draws["landline_ms"]
         return block
 
@@ -692,6 +735,7 @@ class Prepared:
                 )
             )
         fars = [side for side in fars if side.weight > 0]
+        spectra: Spectra = {}
         if fars:
             yield (
                 sum(side.weight for side in fars),
@@ -700,6 +744,7 @@ class Prepared:
                     near_weight,
                     self.near_ie[rows].astype(np.float32),
                     fars,
+                    spectra,
                 ),
             )
         external = np.flatnonzero(~self._circular & (transfers > 0))
@@ -709,10 +754,11 @@ class Prepared:
             yield (
                 calls * float(share.sum()) * on_transfers,
                 self._simulate(
-                    lambda first, last: targets[first:last].copy(),
+                    lambda first, last: np.ascontiguousarray(targets[first:last].T),
                     (share / share.sum()).astype(np.float32),
                     np.zeros(share.size, dtype=np.float32),
                     [FarSide(parts=((far, far_weight),), weight=1.0)],
+                    spectra,
                 ),
             )
 
@@ -722,12 +768,14 @@ class Prepared:
         near_weight: Float32Array,
         near_ie: Float32Array,
         fars: Sequence[FarSide],
+        spectra: Spectra,
     ) -> FloatArray:
         """Pair by pair where that is few pairs, else on a grid."""
         cells = near_weight.size * sum(int(np.prod([weight.size for _, weight in far.parts])) for far in fars)
         if cells * self.draw_count > DIRECT_CELLS:
-            return simulate_large(near_block, near_weight, near_ie, fars, self.limits_ms)
-        near = near_block(0, self.draw_count)
+            crowd = Crowd(block=near_block, weight=near_weight, ie=near_ie, fars=tuple(fars))
+            return simulate_large(crowd, self.limits_ms, spectra)
+        near = np.ascontiguousarray(near_block(0, self.draw_count).T)
         total = sum(far.weight for far in fars)
         result = np.zeros((self.draw_count, STATISTICS))
         for far in fars:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -20,7 +22,7 @@ from ccp_assess.selection.options import (
     Weights,
     build_options,
 )
-from ccp_assess.selection.outcomes import MOS, OVER_LIMIT, mos_percentile, percentiles
+from ccp_assess.selection.outcomes import MOS, OVER_LIMIT, Percentiles, percentiles
 from ccp_assess.selection.prepared import Placement, Prepared, Shares, Statistics, prepare
 from ccp_assess.selection.rule import Rule
 from ccp_assess.sites import CallerOrigin, Reroute, Site, TransferTarget
@@ -76,15 +78,9 @@ class Outcome:
         return self.option.regions
 
     @cached_property
-    def percentiles_ms(self) -> tuple[float, float]:
-        """Median and 95th percentile of mouth-to-ear delay over all calls [ms]."""
-        p50, p95 = percentiles(self.statistics.components, (0.5, 0.95))
-        return p50, p95
-
-    @cached_property
-    def mos_p05(self) -> float:
-        """5th percentile of MOS over all calls [MOS-CQE]."""
-        return mos_percentile(self.statistics.components, 0.05)
+    def percentiles(self) -> Percentiles:
+        """Percentiles of mouth-to-ear delay and MOS over all calls."""
+        return percentiles(self.statistics.components)
 
 
 @dataclass(frozen=True)
@@ -154,6 +150,20 @@ class Ranking:
             self._memo[key] = self.prepared.simulate(outcome.placement, self.shares, weights)
         return self._memo[key]
 
+    def simulate_all(self, outcomes: Sequence[Outcome]) -> None:
+        """Simulate several options at once, on as many cores as there are.
+
+        Parameters
+        ----------
+        outcomes
+            Options that are looked at next.
+        """
+        weighted = not self.weights.is_even
+        if self.prepared.is_large:
+            self.prepared.warm()
+            with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+                list(pool.map(lambda outcome: self.draws_of(outcome, weighted=weighted), outcomes))
+
     @cached_property
     def simulated(self) -> tuple[Outcome, ...]:
         """Eligible options that take part in the simulation."""
@@ -167,6 +177,7 @@ class Ranking:
         options = self.simulated
         if not options:
             return {}
+        self.simulate_all(options)
         drawn = [self.draws_of(outcome, weighted=True) for outcome in options]
         best = self.rule.winners(
             np.array([statistics[:, OVER_LIMIT] for statistics in drawn]),
