@@ -207,6 +207,9 @@ def population_middle(cities: list[dict]) -> dict | None:
     return cities[int(np.argmax(vectors @ mean))]
 
 
+DIAL_PREFIXES = {"XK": "383"}  # missing in GeoNames; ITU-T E.164 assignment of December 2016
+
+
 def dial_prefixes(phone: str) -> str:
     return " ".join(sorted({re.sub(r"\D", "", part) for part in re.split(r"\band\b|,|/", phone)} - {""}))
 
@@ -247,7 +250,7 @@ def write_countries(countries: dict, small_cities: list[dict], retrieved: str) -
                     f"{middle['longitude']:.2f}",
                     middle["name"],
                     row["population"],
-                    dial_prefixes(row["phone"]),
+                    dial_prefixes(row["phone"] or DIAL_PREFIXES.get(code, "")),
                     COUNTRY_ALIASES.get(code, ""),
                     "GeoNames countryInfo and cities (CC BY 4.0); middle: own calculation",
                     retrieved,

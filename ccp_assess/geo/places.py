@@ -23,6 +23,9 @@ from ccp_assess.geo.names import folded_name, spellings
 DOMINANCE = 10.0
 """A name without a country means the city that has this many times the people of every namesake."""
 
+DOMINANCE_OF_TWINS = 2.0
+"""Of namesakes that country and state do not tell apart, the one with this many times the people of each other."""
+
 SAME_TOWN_KM = 30.0
 """Namesakes this near to each other are parts of one town."""
 
@@ -134,8 +137,13 @@ def find_place(text: str) -> Place:
 def _only(places: list[Place], text: str) -> Place:
     first = places[0]
     others = [place for place in places[1:] if not _same_town(first, place)]
-    if all(first.population >= DOMINANCE * place.population for place in others):
+    twins = all(place.label == first.label for place in others)
+    dominance = DOMINANCE_OF_TWINS if twins else DOMINANCE
+    if all(first.population >= dominance * place.population for place in others):
         return first
+    if twins:
+        where = " and ".join(f"{place.latitude:g}, {place.longitude:g}" for place in [first, *others][:3])
+        raise PlaceError(f"{text!r} is the name of places at {where}; give latitude and longitude instead")
     shown = tuple(dict.fromkeys(place.label for place in [first, *others]))[:MAX_CANDIDATES]
     raise PlaceError(f"{text!r} can mean several places; write one of {'; '.join(shown)}", shown)
 

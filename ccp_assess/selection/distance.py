@@ -1,9 +1,9 @@
 """Round-trip time from geography alone: a prior with its band, until a measurement replaces it.
 
 The model: the cheapest way through the network of `ccp_assess.selection.waypoints`, a share for leaving the
-metropolitan area, and a smooth correction learned from measured Region pairs that fades with the distance from them. Never below
-the time of light in fibre over the great circle. Coefficients and their errors stand in ``reference/distance_*.csv``,
-made by ``tools/fit_distance.py``; `docs/validation.md` shows predicted against measured.
+metropolitan area, and a smooth correction that is learned from measured Region pairs and fades with the distance from
+them. Never below the time of light in fibre over the great circle. The numbers stand in ``reference/distance_*.csv``,
+made by ``tools/fit_distance.py``; ``docs/validation.md`` shows predicted against measured.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ccp_assess.selection.waypoints import (
     build_network,
     nearest_hubs,
     read_waypoints,
+    unit_vectors,
 )
 from ccp_assess.units import Basis
 
@@ -36,6 +37,12 @@ Ends = Literal["data_centres", "access"]
 
 CHUNK = 100_000
 """Pairs that are computed at once: bounds the memory."""
+
+PASSING_MS = 20.0
+"""Price of entering the network past a nearer hub, as over a border or a strait beside it."""
+
+PASSING_KM = 30.0
+"""Hubs count as equally near when one is no further than twice the other and this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +161,7 @@ class _Points:
     longitudes: Floats
     hubs: NDArray[np.int64]
     entry_ms: Floats
+    passing_ms: Floats
     entry_stretch: Floats
     nearness: Floats
 
@@ -164,6 +172,7 @@ class _Points:
             longitudes=self.longitudes[index],
             hubs=self.hubs[index],
             entry_ms=self.entry_ms[index],
+            passing_ms=self.passing_ms[index],
             entry_stretch=self.entry_stretch[index],
             nearness=self.nearness[index],
         )
@@ -276,14 +285,23 @@ def _points(model: DistanceModel, latitudes: Floats, longitudes: Floats) -> _Poi
         hubs[part], distances_km[part] = nearest_hubs(model.network, lat[part], lon[part])
     stretch = model.network.entry_stretch[hubs]
     nearest = np.argmin(distances_km, axis=1)
+    passing_ms = _passing_ms(distances_km)
     return _Points(
         latitudes=lat,
         longitudes=lon,
         hubs=hubs,
-        entry_ms=stretch * distances_km / KM_PER_RTT_MS,
+        entry_ms=stretch * distances_km / KM_PER_RTT_MS + passing_ms,
+        passing_ms=passing_ms,
         entry_stretch=stretch[np.arange(lat.size), nearest],
         nearness=nearness(model.coefficients, lat, lon),
     )
+
+
+def _passing_ms(distances_km: Floats) -> Floats:
+    """Return the price of each hub: none for the nearest and those about as near, then more and more."""
+    nearest_km = distances_km.min(axis=1, keepdims=True)
+    detour = (distances_km - nearest_km) / (nearest_km + PASSING_KM) - 1.0
+    return np.asarray(PASSING_MS * np.maximum(detour, 0.0), dtype=np.float64)
 
 
 def nearness(coefficients: Coefficients, latitudes: Floats, longitudes: Floats) -> Floats:
@@ -301,12 +319,10 @@ def nearness(coefficients: Coefficients, latitudes: Floats, longitudes: Floats) 
     nearness
         One row per point, one column per measured Region [unitless].
     """
-    distances_km = geo.great_circles_km(
-        latitudes[:, None],
-        longitudes[:, None],
-        coefficients.anchor_latitudes[None, :],
-        coefficients.anchor_longitudes[None, :],
-    )
+    cosines = unit_vectors(latitudes, longitudes) @ unit_vectors(
+        coefficients.anchor_latitudes, coefficients.anchor_longitudes
+    ).T
+    distances_km = geo.EARTH_RADIUS_KM * np.arccos(np.clip(cosines, -1.0, 1.0))
     return np.asarray(np.exp(-distances_km / coefficients.anchor_km), dtype=np.float64)
 
 
@@ -322,38 +338,40 @@ def _estimate(
     floor_ms = distance_km / KM_PER_RTT_MS
     rtt_ms = np.maximum(plain_ms * np.exp(correction), floor_ms)
     newness = 1.0 - starts.nearness.max(axis=1, initial=0.0) * targets.nearness.max(axis=1, initial=0.0)
-    spread = scaled_spread(coefficients, rtt_ms, newness)
-    low_ms, high_ms = rtt_ms * np.exp(coefficients.low * spread), rtt_ms * np.exp(coefficients.high * spread)
+    scale = error_scale_ms(coefficients, rtt_ms, newness)
+    low_ms, high_ms = _band(rtt_ms, scale, coefficients.low, coefficients.high)
     if ends == "access":
         rtt_ms, low_ms, high_ms = _with_access(coefficients, rtt_ms, low_ms, high_ms)
     return distance_km, rtt_ms, np.maximum(low_ms, floor_ms), np.maximum(high_ms, rtt_ms)
+
+
+def _band(rtt_ms: Floats, scale_ms: Floats, low: float, high: float) -> tuple[Floats, Floats]:
+    """Return the ends of the band: above in milliseconds, below by a ratio, so that it stays above nothing."""
+    return rtt_ms * np.exp(low * scale_ms / rtt_ms), rtt_ms + high * scale_ms
 
 
 def _with_access(
     coefficients: Coefficients, rtt_ms: Floats, low_ms: Floats, high_ms: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Add an access network; the band is never narrower than that between data centres."""
-    rtt_ms = rtt_ms + coefficients.access_ms
-    spread = np.sqrt((coefficients.access_spread_ms / rtt_ms) ** 2 + coefficients.access_spread**2)
-    return (
-        rtt_ms,
-        np.minimum(low_ms, rtt_ms * np.exp(coefficients.access_low * spread)),
-        np.maximum(high_ms + coefficients.access_ms, rtt_ms * np.exp(coefficients.access_high * spread)),
-    )
+    with_access_ms = rtt_ms + coefficients.access_ms
+    scale_ms = access_scale_ms(coefficients, with_access_ms)
+    low, high = _band(with_access_ms, scale_ms, coefficients.access_low, coefficients.access_high)
+    return with_access_ms, np.minimum(low_ms, low), np.maximum(high_ms + coefficients.access_ms, high)
 
 
 def _way_ms(model: DistanceModel, starts: _Points, targets: _Points, distance_km: Floats) -> Floats:
     """Return the cheapest way: through any two of the nearest hubs, or direct where both ends know one hub."""
+    stretch = np.maximum(starts.entry_stretch, targets.entry_stretch) * model.coefficients.direct_stretch
+    direct_ms = stretch * distance_km / KM_PER_RTT_MS
     best = np.full(distance_km.size, np.inf)
-    share_a_hub = np.zeros(distance_km.size, dtype=np.bool_)
     for i in range(NEAREST_HUBS):
         for j in range(NEAREST_HUBS):
             between_ms = model.network.cost_ms[starts.hubs[:, i], targets.hubs[:, j]]
             np.minimum(best, starts.entry_ms[:, i] + between_ms + targets.entry_ms[:, j], out=best)
-            share_a_hub |= starts.hubs[:, i] == targets.hubs[:, j]
-    stretch = np.maximum(starts.entry_stretch, targets.entry_stretch) * model.coefficients.direct_stretch
-    direct = np.where(share_a_hub, stretch * distance_km / KM_PER_RTT_MS, np.inf)
-    return np.asarray(np.minimum(best, direct), dtype=np.float64)
+            past_ms = direct_ms + starts.passing_ms[:, i] + targets.passing_ms[:, j]
+            np.copyto(best, past_ms, where=(between_ms == 0.0) & (past_ms < best))
+    return best
 
 
 def metro_ms(coefficients: Coefficients, distance_km: Floats) -> Floats:
@@ -392,8 +410,8 @@ def leaving(coefficients: Coefficients, distance_km: Floats) -> Floats:
     return np.asarray(-np.expm1(-distance_km / coefficients.leave_km), dtype=np.float64)
 
 
-def scaled_spread(coefficients: Coefficients, rtt_ms: Floats, newness: Floats) -> Floats:
-    """Return the scale of the relative error.
+def error_scale_ms(coefficients: Coefficients, rtt_ms: Floats, newness: Floats) -> Floats:
+    """Return the scale of the error between data centres.
 
     Parameters
     ----------
@@ -406,13 +424,29 @@ def scaled_spread(coefficients: Coefficients, rtt_ms: Floats, newness: Floats) -
 
     Returns
     -------
-    spread
-        Of the logarithm of measured over estimated [unitless].
+    scale_ms
+        Of measured less estimated [ms].
     """
-    fixed = coefficients.spread_ms / rtt_ms
-    return np.asarray(
-        np.sqrt(fixed**2 + coefficients.spread_known**2 + (coefficients.spread_new * newness) ** 2), dtype=np.float64
-    )
+    relative = coefficients.spread_known**2 + (coefficients.spread_new * newness) ** 2
+    return np.asarray(np.sqrt(coefficients.spread_ms**2 + relative * rtt_ms**2), dtype=np.float64)
+
+
+def access_scale_ms(coefficients: Coefficients, rtt_ms: Floats) -> Floats:
+    """Return the scale of the error where one end is an office or a home.
+
+    Parameters
+    ----------
+    coefficients
+        The fitted numbers.
+    rtt_ms
+        Estimated round trip, access included [ms].
+
+    Returns
+    -------
+    scale_ms
+        Of measured less estimated [ms].
+    """
+    return np.asarray(np.hypot(coefficients.access_spread_ms, coefficients.access_spread * rtt_ms), dtype=np.float64)
 
 
 @cache

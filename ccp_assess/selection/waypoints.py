@@ -28,8 +28,14 @@ LINK_KINDS = ("land_dense", "land_north_america", "land_south_asia", "land_spars
 KM_PER_RTT_MS = 100.0
 """Kilometres of fibre per millisecond of round trip: 200 km/ms there and back."""
 
-NEAREST_HUBS = 6
+NEAREST_HUBS = 4
 """A point may enter the network at any of so many nearest hubs."""
+
+CANDIDATES = 16
+"""So many hubs nearest to the middle of a one-degree cell hold the nearest hubs of every point of the cell."""
+
+MANY_POINTS = 30_000
+"""From so many points on the cells are worth their making; the hubs found are the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +163,7 @@ def _cheapest(links: tuple[Indices, Indices, Floats], size: int) -> Floats:
     cost = np.minimum(cost, cost.T)
     for via in range(size):
         np.minimum(cost, cost[:, via, None] + cost[None, via, :], out=cost)
-    return cost
+    return np.asarray(cost, dtype=np.float64)
 
 
 def _entry_stretch(waypoints: Waypoints, factors: Floats) -> Floats:
@@ -178,25 +184,62 @@ def nearest_hubs(network: Network, latitudes: Floats, longitudes: Floats) -> tup
     network
         The hubs.
     latitudes, longitudes
-        The points, of one shape [decimal degrees].
+        The points [decimal degrees].
 
     Returns
     -------
     hubs
-        Indices of the nearest hubs, with one more axis at the end.
+        Indices of the nearest hubs, one row per point.
     distances_km
         How far they are, of the same shape [km].
     """
-    hub_vectors = _unit_vectors(network.latitudes, network.longitudes)
-    cosines = _unit_vectors(latitudes, longitudes) @ hub_vectors.T
-    hubs = np.argpartition(-cosines, NEAREST_HUBS - 1, axis=-1)[..., :NEAREST_HUBS]
+    hub_vectors = unit_vectors(network.latitudes, network.longitudes)
+    vectors = unit_vectors(latitudes, longitudes)
+    if latitudes.size < MANY_POINTS:
+        hubs = _most_alike(vectors @ hub_vectors.T, NEAREST_HUBS)
+    else:
+        candidates = _cell_candidates(network.names)[_cells(latitudes, longitudes)]
+        cosines = np.einsum("nd,ncd->nc", vectors, hub_vectors[candidates])
+        hubs = np.take_along_axis(candidates, _most_alike(cosines, NEAREST_HUBS), axis=1)
     distances_km = geo.great_circles_km(
-        latitudes[..., None], longitudes[..., None], network.latitudes[hubs], network.longitudes[hubs]
+        latitudes[:, None], longitudes[:, None], network.latitudes[hubs], network.longitudes[hubs]
     )
     return hubs, distances_km
 
 
-def _unit_vectors(latitudes: Floats, longitudes: Floats) -> Floats:
+def _most_alike(cosines: Floats, count: int) -> Indices:
+    return np.argpartition(-cosines, count - 1, axis=-1)[:, :count]
+
+
+def _cells(latitudes: Floats, longitudes: Floats) -> Indices:
+    rows = np.clip(np.floor(latitudes + 90.0), 0, 179).astype(np.int64)
+    return rows * 360 + np.floor(longitudes + 180.0).astype(np.int64) % 360
+
+
+@cache
+def _cell_candidates(names: tuple[str, ...]) -> Indices:
+    """Return the hubs nearest to the middle of every cell of one degree; hubs are named, so that they can be kept."""
+    waypoints = read_waypoints()
+    hubs = np.array([waypoints.names.index(name) for name in names])
+    row, column = np.divmod(np.arange(180 * 360), 360)
+    middles = unit_vectors(row - 89.5, column - 179.5)
+    hub_vectors = unit_vectors(waypoints.latitudes[hubs], waypoints.longitudes[hubs])
+    return _most_alike(middles @ hub_vectors.T, CANDIDATES)
+
+
+def unit_vectors(latitudes: Floats, longitudes: Floats) -> Floats:
+    """Return points as vectors of length 1 from the middle of the Earth.
+
+    Parameters
+    ----------
+    latitudes, longitudes
+        The points [decimal degrees].
+
+    Returns
+    -------
+    vectors
+        One row per point [unitless].
+    """
     phi, lam = np.radians(latitudes), np.radians(longitudes)
     vectors = np.stack((np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)), axis=-1)
     return np.asarray(vectors, dtype=np.float64)
