@@ -14,6 +14,7 @@ from ccp_assess.paths import Path as TracedPath
 from ccp_assess.probe.imports import detect, endpoint_test, mtr_json, own, ripe_atlas, winmtr
 from ccp_assess.probe.imports.text import MAX_BYTES, clean_name, lines_from_text, text_from_bytes
 
+MAX_TEXT_CHARS = 4_000_000
 BENCH = "bench"
 """A file whose name has this part (``SITE__bench__eu-west-2__mtr.json``) was measured on a test bench."""
 
@@ -89,6 +90,8 @@ def parse_probe_bytes(data: bytes) -> ProbeDocument:
             return _document([page])
     if "\x00" in text[:4096]:
         raise ParseError("line 1: this is a binary file; give the text that the tool printed")
+    if len(text) > MAX_TEXT_CHARS:
+        raise ParseError(f"line 1: this text has more than {MAX_TEXT_CHARS} characters; give one run a file")
     return _document(detect.parse_text(lines_from_text(text)))
 
 

@@ -6,8 +6,9 @@ asked which tool's line it could be; a run ends where the tool changes or the TT
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ccp_assess.errors import ParseError
 from ccp_assess.paths import RegionProbe
@@ -31,6 +32,7 @@ KNOWN = (
     "Endpoint Test Utility JSON, a CSV of hops, or ccp-assess's own JSON"
 )
 
+_NUMBERED = re.compile(r"^\s{0,6}[1-9][0-9]{0,2}(?:[\s.:?]|$)")
 _PARSERS: dict[str, Callable[[Sequence[Line]], RegionProbe]] = {
     "mtr": mtr_report.parse,
     "winmtr": winmtr.parse,
@@ -70,7 +72,6 @@ class _Run:
     first: int
     last: int
     ttl: int | None
-    counted: bool = False
 
 
 def event(text: str) -> Event | None:
@@ -103,6 +104,8 @@ def event(text: str) -> Event | None:
         silent = alike is not None and traceroute.stars_only(alike[1])
         return Event(kind="stars" if silent else "tracert", ttl=hop[0])
     kind = ping.kind_of(text)
+    if kind == "windows_header":
+        return Event(kind="header", starts=True)  # tracert's in some languages looks alike
     if kind:
         return Event(kind="ping", starts=kind == "unix_header")
     if traceroute.HEADER.match(text) and "over a maximum" not in text:
@@ -111,6 +114,8 @@ def event(text: str) -> Event | None:
         return Event(kind="stars" if traceroute.stars_only(found[1]) else "traceroute", ttl=found[0])
     if (plain := pathping.listed(text)) is not None:
         return Event(kind="list", ttl=plain[0])
+    if (refused := tracert.unreachable(text)) is not None:
+        return Event(kind="refused", ttl=refused[0])
     return Event(kind="csv", starts=True) if table_csv.columns_of(text) else None
 
 
@@ -159,8 +164,23 @@ def parse_text(lines: Sequence[Line]) -> list[RegionProbe]:
         if run.kind == "csv":
             start = run.first
         end = runs[index + 1].first if index + 1 < len(runs) else len(lines)
-        probes.append(_PARSERS[run.kind](lines[start:end]))
+        probe = _PARSERS[run.kind](lines[start:end])
+        probes.append(_with_notes(probe, lines[run.first : min(run.last + 2, len(lines))]))
     return probes
+
+
+def _with_notes(probe: RegionProbe, lines: Sequence[Line]) -> RegionProbe:
+    """Name the lines inside a trace that begin like a hop and could not be read."""
+    if probe.path is None:
+        return probe
+    notes = [
+        f"line {line.number} begins like a hop, cannot be read and is left out"
+        for line in lines
+        if _NUMBERED.match(line.text) and event(line.text) is None and traceroute.continued(line.text) is None
+    ]
+    known = probe.details.get("notes", [])
+    fresh = [note for note in notes if note.split()[1] not in {str(old).split()[1] for old in known}]
+    return replace(probe, details={**probe.details, "notes": [*known, *fresh][:100]}) if fresh else probe
 
 
 def _runs(lines: Sequence[Line]) -> tuple[list[_Run], int | None]:
@@ -183,30 +203,39 @@ def _runs(lines: Sequence[Line]) -> tuple[list[_Run], int | None]:
             header, fresh = index, True
             continue
         run = runs[-1] if runs else None
-        kind = _settled(found.kind, run, fresh=fresh)
+        kind = _settled(found.kind, run, found.ttl, fresh=fresh)
         if kind is None:
             continue
-        if run is None or fresh or found.starts or kind != run.kind or _starts_again(run, found, line.text):
+        if run is None or fresh or found.starts or kind != run.kind or _starts_again(run, found):
             runs.append(_Run(kind=kind, first=index, last=index, ttl=found.ttl))
             run, fresh = runs[-1], False
         run.last = index
         run.ttl = found.ttl if found.ttl is not None else run.ttl
-        run.counted = run.counted or ping.kind_of(line.text) == "windows_counts"
         table = kind == "csv"
         header = None
     _settle_stars(runs)
     return runs, header
 
 
-def _settled(kind: str, run: _Run | None, *, fresh: bool) -> str | None:
+def _settled(kind: str, run: _Run | None, ttl: int | None, *, fresh: bool) -> str | None:
     """Decide lines that two tools print alike by the run that they stand in."""
     if kind == "stars":
-        return run.kind if run and not fresh and run.kind in {"tracert", "traceroute", "stars"} else "stars"
+        return run.kind if run and not fresh and run.kind in {"tracert", "traceroute", "pathping", "stars"} else "stars"
+    if kind == "refused":
+        return _refused(run, ttl, fresh=fresh)
     if kind == "list":
         return "pathping" if run is None or fresh or run.kind == "pathping" else None
     if run and not fresh and run.kind == "stars" and kind in {"tracert", "traceroute"}:
         run.kind = kind
     return kind
+
+
+def _refused(run: _Run | None, ttl: int | None, *, fresh: bool) -> str | None:
+    """Take a router's refusal for the end of a tracert where it stands right behind the last hop, or is the first."""
+    if run is None or fresh:
+        return "tracert" if ttl == 1 else None
+    follows = run.kind in {"tracert", "stars"} and run.ttl is not None and ttl == run.ttl + 1
+    return "tracert" if follows else None
 
 
 def _settle_stars(runs: list[_Run]) -> None:
@@ -215,9 +244,9 @@ def _settle_stars(runs: list[_Run]) -> None:
             run.kind = "traceroute"
 
 
-def _starts_again(run: _Run, found: Event, text: str) -> bool:
+def _starts_again(run: _Run, found: Event) -> bool:
     if run.kind == "ping":
-        return run.counted and ping.kind_of(text) in {"windows", "windows_counts", "unix_header"}
+        return False  # every run of ping has a header
     if run.kind == "pathping":
         return found.kind == "list" and found.ttl == 0
     if found.ttl is None or run.ttl is None or run.kind == "tracepath":

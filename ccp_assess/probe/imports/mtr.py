@@ -116,6 +116,7 @@ def mtr_trace(
     hops: Sequence[Hop],
     technique: Technique | None,
     time: str | None = None,
+    whole: bool = True,
     notes: Sequence[str] = (),
     **more: Any,
 ) -> RegionProbe:
@@ -131,6 +132,8 @@ def mtr_trace(
         What the probes were made of, if known.
     time
         When it was started, as printed.
+    whole
+        Whether the list is not cut: only then its last hop may stand for the destination.
     notes
         What could not be read.
     more
@@ -143,7 +146,7 @@ def mtr_trace(
     """
     last = max(hops, key=lambda hop: hop.ttl, default=None)
     reached_at = None
-    if last is not None and last.address is not None and last.received != 0 and _ends_there(last, wanted):
+    if last is not None and last.address is not None and last.received != 0 and _ends_there(last, wanted, whole=whole):
         reached_at = last.ttl
         if wanted.name is None:
             wanted = destination(last.name or last.address, address_or_none(last.address))
@@ -161,11 +164,11 @@ def mtr_trace(
     )
 
 
-def _ends_there(last: Hop, wanted: Destination) -> bool:
+def _ends_there(last: Hop, wanted: Destination, *, whole: bool) -> bool:
     if wanted.is_it(last.address, last.name):
         return True
     comparable = wanted.address is not None and address_or_none(last.address or "") is not None
-    return not comparable and last.ttl < MTR_MAX_TTL
+    return whole and not comparable and last.ttl < MTR_MAX_TTL
 
 
 def rfc3339(text: str | None) -> str | None:

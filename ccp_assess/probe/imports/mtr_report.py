@@ -155,7 +155,12 @@ def parse(lines: Sequence[Line]) -> RegionProbe:
         rows.append(_Row(ttl=found[0], host=found[1], cells=found[2]))
     hops = [hop_of_columns(r.ttl, r.host, r.cells, others=_others(r)) for r in rows]
     return mtr_trace(
-        wanted=destination(asked.destination), hops=hops, technique=asked.technique, time=started, notes=notes
+        wanted=destination(asked.destination),
+        hops=hops,
+        technique=asked.technique,
+        time=started,
+        whole=not notes,
+        notes=notes,
     )
 
 

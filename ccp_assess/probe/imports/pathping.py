@@ -74,6 +74,7 @@ def parse(lines: Sequence[Line]) -> RegionProbe:
     """
     wanted = find_destination(lines, lambda text: row(text) is not None or listed(text) is not None)
     hops: dict[int, Hop] = {}
+    reached_at: int | None = None  # a destination on the list has answered, whatever became of the statistics
     for line in lines:
         plain = listed(line.text)
         match = _ROW.match(line.text)
@@ -82,7 +83,10 @@ def parse(lines: Sequence[Line]) -> RegionProbe:
         elif plain and plain[0] > 0 and plain[0] not in hops:
             name, address = _host(plain[1])
             hops[plain[0]] = Hop(ttl=plain[0], address=address, name=name)
-    return traced(tool=TOOL, wanted=wanted, hops=list(hops.values()), technique="icmp", rtt_resolution_ms=1)
+            reached_at = reached_at or (plain[0] if wanted.is_it(address, name) else None)
+    return traced(
+        tool=TOOL, wanted=wanted, hops=list(hops.values()), technique="icmp", reached_at=reached_at, rtt_resolution_ms=1
+    )
 
 
 def _hop(match: re.Match[str]) -> Hop:

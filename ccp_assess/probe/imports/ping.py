@@ -21,16 +21,15 @@ from ccp_assess.probe.imports.text import (
     clean_name,
     count,
     milliseconds,
+    without_addresses,
 )
 
 TOOL = "ping"
 MAX_PROBES = 100_000
 
 HEADER_UNIX = re.compile(r"^\s*PING6?\b.*", re.ASCII)
-_REPLY_UNIX = re.compile(
-    r"(?:icmp_seq|icmp_req|seq)=(?P<seq>[0-9]{1,9})\b(?:.*?\b(?:ttl|hlim)=(?P<ttl>[0-9]{1,3}))?.*?\S+[=<](?P<value>[0-9]{1,9}(?:[.,][0-9]{1,6})?)\s*ms",
-    re.IGNORECASE,
-)
+_TIME_UNIX = re.compile(r"[^\s=<]{1,24}[=<](?P<value>[0-9]{1,9}(?:[.,][0-9]{1,6})?)\s?ms\b")
+_TTL_UNIX = re.compile(r"\b(?:ttl|hlim)=(?P<ttl>[0-9]{1,3})", re.IGNORECASE)
 _SEEN_UNIX = re.compile(r"(?:icmp_seq|icmp_req|\bseq)[= ](?P<seq>[0-9]{1,9})\b", re.IGNORECASE)
 _STAMP = re.compile(r"^\[(?P<time>[0-9]{9,11}\.[0-9]{1,9})\]")
 _TITLE_UNIX = re.compile(r"^\s*--- (?P<name>\S{1,255}) .*---\s*$")
@@ -40,13 +39,8 @@ _TIMES_UNIX = re.compile(
 )
 _VALUE_WINDOWS = re.compile(r"(?P<sign>[=<])\s*(?P<value>[0-9]{1,7})")
 _TTL_WINDOWS = re.compile(r"\bTTL\s?=\s?(?P<ttl>[0-9]{1,3})", re.ASCII)
-_COUNTS_WINDOWS = re.compile(
-    r"=\s*([0-9]{1,9})(?![0-9]*\s*%)[^=/0-9]{1,60}=\s*([0-9]{1,9})[^=/0-9]{1,60}=\s*([0-9]{1,9})(?!\s*%)"
-)
-_HEADER_WINDOWS = re.compile(r"(?<![0-9.:])(?P<size>[0-9]{1,5})(?![0-9.:]*[0-9])[^0-9]*[:\uff1a]\s*$")
-_TIMES_WINDOWS = re.compile(
-    r"=\s*([0-9]{1,7})\s*[^\s\d=,\u3001\uff0c]{1,12}[,\u3001\uff0c].*?=\s*([0-9]{1,7})\s*[^\s\d=,\u3001\uff0c]{1,12}[,\u3001\uff0c].*?=\s*([0-9]{1,7})"
-)
+_EQUAL_WINDOWS = re.compile(r"\s=\s+([0-9]{1,9})(?![0-9%])")
+_HEADER_WINDOWS = re.compile(r"(?<![0-9])[0-9]{1,5}(?![0-9])[^0-9]*[:\uff1a]\s*$")
 
 
 @dataclass(slots=True)
@@ -76,15 +70,38 @@ def kind_of(text: str) -> str | None:
     Returns
     -------
     kind
-        ``unix_header``, ``unix``, ``windows``, ``windows_counts``, or ``None``.
+        ``unix_header``, ``unix``, ``windows_header``, ``windows``, ``windows_counts`` (sums), or ``None``.
     """
     if HEADER_UNIX.match(text) and addresses_in(text):
         return "unix_header"
-    if _REPLY_UNIX.search(text) or _TITLE_UNIX.match(text) or _COUNTS_UNIX.match(text):
+    if _reply_unix(text) or _TITLE_UNIX.match(text) or _COUNTS_UNIX.match(text):
         return "unix"
     if _reply_windows(text):
         return "windows"
-    return "windows_counts" if _COUNTS_WINDOWS.search(text) and not _TIMES_WINDOWS.search(text) else None
+    if is_windows_header(text):
+        return "windows_header"
+    return "windows_counts" if len(_equal_windows(text)) >= 2 else None
+
+
+def is_windows_header(text: str) -> bool:
+    """Say whether a line announces a run of Windows' ping: an address, a number of bytes, a colon at the end.
+
+    Parameters
+    ----------
+    text
+        A line, in any language.
+
+    Returns
+    -------
+    is_header
+        Whether it does.
+    """
+    return bool(_HEADER_WINDOWS.search(without_addresses(text))) and bool(addresses_in(text))
+
+
+def _equal_windows(text: str) -> list[int]:
+    """Give the numbers behind equal signs of a line of statistics."""
+    return [] if "/" in text or "<" in text else [int(found) for found in _EQUAL_WINDOWS.findall(text)]
 
 
 def parse(lines: Sequence[Line]) -> RegionProbe:
@@ -111,13 +128,13 @@ def _unix(lines: Sequence[Line]) -> RegionProbe:
     counts_from_one = False
     for line in lines:
         text = line.text
-        reply = _REPLY_UNIX.search(text)
+        reply = _reply_unix(text)
         sequence = _SEEN_UNIX.search(text)
         title = _TITLE_UNIX.match(text)
         if HEADER_UNIX.match(text) and addresses_in(text):
             wanted = _destination_unix(text)
             counts_from_one = bool(re.search(r"[0-9]\([0-9]+\)", text))  # Linux' "56(84)"
-        elif sequence:
+        elif sequence and (reply or not re.search(r"\b(?:ttl|hlim)=", text)):  # a reply without a time was cut
             _note_sequence(seen, int(sequence["seq"]), reply)
             stamp = _STAMP.match(text)
             seen.stamp = seen.stamp or (stamp["time"] if stamp else None)
@@ -143,13 +160,21 @@ def _destination_unix(text: str) -> Destination:
     return destination(name["name"] if name else None, found[-1] if found else None)
 
 
-def _note_sequence(seen: _Seen, sequence: int, reply: re.Match[str] | None) -> None:
+def _reply_unix(text: str) -> tuple[float, int | None] | None:
+    """Find time and TTL of a reply with a sequence number."""
+    sequence = _SEEN_UNIX.search(text)
+    time = _TIME_UNIX.search(text, sequence.end()) if sequence else None
+    rtt = milliseconds(time["value"]) if time else None
+    ttl = _TTL_UNIX.search(text)
+    return None if rtt is None else (rtt, int(ttl["ttl"]) if ttl else None)
+
+
+def _note_sequence(seen: _Seen, sequence: int, reply: tuple[float, int | None] | None) -> None:
     seen.first_seq = sequence if seen.first_seq is None else min(seen.first_seq, sequence)
     seen.last_seq = sequence if seen.last_seq is None else max(seen.last_seq, sequence)
-    rtt = milliseconds(reply["value"]) if reply else None
-    if reply and rtt is not None and len(seen.times) < MAX_PROBES:
-        seen.times.setdefault(sequence, rtt)  # a duplicate is not a second probe
-        seen.reply_ttl = count(reply["ttl"]) if reply["ttl"] else seen.reply_ttl
+    if reply and len(seen.times) < MAX_PROBES:
+        seen.times.setdefault(sequence, reply[0])  # a duplicate is not a second probe
+        seen.reply_ttl = reply[1] if reply[1] is not None else seen.reply_ttl
 
 
 def _ordered(seen: _Seen, first: int) -> tuple[float | None, ...]:
@@ -186,19 +211,19 @@ def _windows(lines: Sequence[Line]) -> RegionProbe:
     for line in lines:
         text = line.text.strip()
         reply = _reply_windows(text)
-        counts = _COUNTS_WINDOWS.search(text)
-        sums = _TIMES_WINDOWS.search(text)
+        numbers = _equal_windows(text)
         if reply:
             rtts.append(reply[0])
             seen.reply_ttl = reply[1] if reply[1] is not None else seen.reply_ttl
-        elif sums and seen.sent is not None:
-            seen.low, seen.high, seen.average = (milliseconds(sums.group(k)) for k in (1, 2, 3))
-        elif counts and seen.sent is None:
-            seen.sent, seen.received = count(counts.group(1)), count(counts.group(2))
-        elif not rtts and wanted.address is None and (pair := bracketed_address(text)) and _HEADER_WINDOWS.search(text):
-            wanted = destination(pair[0] or pair[1], pair[1])
-        elif not rtts and wanted.address is None and addresses_in(text) and _HEADER_WINDOWS.search(text):
-            wanted = destination(addresses_in(text)[0])
+        elif len(numbers) >= 3 and seen.sent is not None:  # minimum, maximum, average come behind the counts
+            seen.low, seen.high, seen.average = (float(number) for number in numbers[:3])
+            break
+        elif len(numbers) >= 2 and seen.sent is None:
+            seen.sent, seen.received = numbers[:2]
+        elif is_windows_header(text) and seen.sent is None:
+            found = bracketed_address(text)
+            wanted = destination(found[0] or found[1], found[1]) if found else destination(addresses_in(text)[0])
+            rtts = []
         elif not rtts and (typed := command.read(text)):
             asked = typed
         elif text and seen.sent is None and wanted.address is not None and not text.endswith(":"):

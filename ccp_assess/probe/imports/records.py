@@ -304,7 +304,7 @@ def traced(
         for hop in ordered
         if hop.ttl == reached_at or any(wanted.is_it(a, hop.name) for a in (hop.address, *hop.addresses) if a)
     ]
-    heard = [hop for hop in there if hop.received != 0 and hop.address is not None]
+    heard = [hop for hop in there if hop.address is not None and (hop.received != 0 or hop.ttl == reached_at)]
     hop_count = min((hop.ttl for hop in heard if hop.ttl != ATLAS_LAST_RESORT_TTL), default=None)
     answered = bool(heard)
     path = Path(technique=technique, hops=ordered, destination_answered=answered, hop_count=hop_count)

@@ -16,8 +16,9 @@ from ccp_assess.errors import ParseError
 
 MAX_BYTES = 16 * 1024 * 1024
 """Largest file that is read; real output of these tools is thousands of times smaller."""
-MAX_LINES = 200_000
-MAX_LINE_CHARS = 4_000
+MAX_LINES = 50_000
+"""About what ping prints in half a day; longer texts are refused."""
+MAX_LINE_CHARS = 600
 """What stands behind this in a line is cut: no tool writes longer lines, but hostile text may."""
 MAX_NAME_CHARS = 255  # RFC 1035, section 2.3.4
 MAX_MS = 3_600_000.0
@@ -36,6 +37,7 @@ _IPV4 = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w]|\.[0-9])", r
 _IPV6 = re.compile(
     r"(?<![0-9A-Za-z:.])(?=[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:)[0-9A-Fa-f:.]{2,45}(?:%[\w.-]{1,32})?", re.ASCII
 )
+_BRACKETS = re.compile(r"[\[(]([^\[\]()]{2,600})[\])]")
 _NUMBER = re.compile(r"[0-9]{1,9}(?:[.,][0-9]{1,9})?\Z")
 
 
@@ -117,9 +119,18 @@ def lines_from_text(text: str) -> tuple[Line, ...]:
     Returns
     -------
     lines
-        At most ``MAX_LINES`` of at most ``MAX_LINE_CHARS`` characters.
+        Of at most ``MAX_LINE_CHARS`` characters each.
+
+    Raises
+    ------
+    ParseError
+        If there are more than ``MAX_LINES``.
     """
-    parts = _LINE_END.split(text.removeprefix("\ufeff"), maxsplit=MAX_LINES)[:MAX_LINES]
+    parts = _LINE_END.split(text.removeprefix("\ufeff"), maxsplit=MAX_LINES)
+    if len(parts) > MAX_LINES:
+        raise ParseError(
+            f"line {MAX_LINES + 1}: texts of more than {MAX_LINES} lines are not read; give one run a file"
+        )
     return tuple(
         Line(number=number, text=_ANSI.sub("", part[:MAX_LINE_CHARS]).replace("\x00", ""))
         for number, part in enumerate(parts, start=1)
@@ -175,6 +186,22 @@ def addresses_in(text: str) -> list[str]:
     return [address for _, address in readable if address is not None]
 
 
+def without_addresses(text: str) -> str:
+    """Blank the IP addresses in a line, so that the numbers that remain are counts.
+
+    Parameters
+    ----------
+    text
+        Any text.
+
+    Returns
+    -------
+    text
+        The same with a blank for every address.
+    """
+    return _IPV6.sub(" ", _IPV4.sub(" ", text))
+
+
 def bracketed_address(text: str) -> tuple[str | None, str] | None:
     """Find the last ``name [address]`` or ``name (address)`` of a line.
 
@@ -188,10 +215,12 @@ def bracketed_address(text: str) -> tuple[str | None, str] | None:
     found
         Name (``None`` if nothing stands before the bracket) and address; ``None`` if there is no such pair.
     """
-    for match in reversed(list(re.finditer(r"([^\s\[\]()]{0,255})\s?[\[(]([^\[\]()]{2,600})[\])]", text))):
-        address = address_or_none(re.sub(r"\s+", "", match.group(2)))
+    for match in reversed(list(_BRACKETS.finditer(text))):
+        address = address_or_none(re.sub(r"\s+", "", match.group(1)))
         if address is not None:
-            return clean_name(match.group(1)), address
+            before = text[max(match.start() - MAX_NAME_CHARS - 1, 0) : match.start()]
+            words = before.removesuffix(" ").rpartition(" ")[2]
+            return clean_name(re.split(r"[\s\[\]()]", words)[-1]), address
     return None
 
 

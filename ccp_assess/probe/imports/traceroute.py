@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ccp_assess.paths import RegionProbe, Technique
 from ccp_assess.probe.imports import command
 from ccp_assess.probe.imports.records import Answer, Destination, destination, hop_from_answers, traced
-from ccp_assess.probe.imports.text import Line, address_or_none, addresses_in, asn_or_none, clean_name, milliseconds
+from ccp_assess.probe.imports.text import Line, address_or_none, asn_or_none, clean_name, milliseconds
 from ccp_assess.probe.imports.tracert import find_destination
 
 TOOL = "traceroute"
@@ -22,7 +22,7 @@ HEADER = re.compile(
     r"^\s*(?:traceroute6?|tcptraceroute|Tracing the route|Tracing route|Selected device)\b", re.IGNORECASE
 )
 _TO = re.compile(
-    r"(?:traceroute6?\s+to|the route to)\s+(?P<name>[^\s,]{1,255})(?:\s{1,3}\((?P<address>[^)]{2,64})\))?",
+    r"(?:traceroute6?\s+to|(?:route|path) to)\s+(?P<name>[^\s,(]{1,255})(?:\s{0,3}\((?P<address>[^)]{2,64})\))?",
     re.IGNORECASE,
 )
 _ROW = re.compile(r"^\s{0,6}(?P<ttl>[0-9]{1,3})(?:\s+)(?P<rest>\S.*)$")
@@ -164,6 +164,7 @@ def _destination(lines: Sequence[Line]) -> tuple[Destination, Technique | None]:
     """Find the destination before the first hop: in the header, else in the command that was typed."""
     asked = command.Command()
     wanted: Destination | None = None
+    over_tcp = False
     for line in lines:
         if row(line.text):
             break
@@ -171,12 +172,11 @@ def _destination(lines: Sequence[Line]) -> tuple[Destination, Technique | None]:
         match = _TO.search(line.text)
         if match:
             address = address_or_none(match["address"] or "")
+            over_tcp = over_tcp or bool(re.search(r"\bon TCP port\b", line.text))
             wanted = destination(re.sub(r"^https?://", "", match["name"]), address)
-        elif HEADER.match(line.text) and addresses_in(line.text):
-            wanted = destination(addresses_in(line.text)[-1])
     if wanted is None and asked.destination is None:
         wanted = find_destination(lines, lambda text: row(text) is not None)
-    return wanted or destination(asked.destination), asked.technique
+    return wanted or destination(asked.destination), "tcp" if over_tcp else asked.technique
 
 
 def _read(rest: str, reading: _Reading | None = None) -> _Reading:

@@ -78,13 +78,13 @@ def parse(lines: Sequence[Line]) -> RegionProbe:
     probe
         Path and times.
     """
-    wanted = find_destination(lines, lambda text: row(text) is not None)
+    wanted = find_destination(lines, lambda text: row(text) is not None or unreachable(text) is not None)
     answers: dict[int, tuple[Answer, ...]] = {}
     for index, line in enumerate(lines):
         found = row(line.text)
         if found is None:
-            refused = unreachable(line.text) if answers else None
-            if refused and refused[0] == max(answers) + 1:
+            refused = unreachable(line.text)
+            if refused and refused[0] == max(answers, default=0) + 1:
                 answers[refused[0]] = (Answer(address=refused[1], annotation=clean_name(refused[2])),)
             continue
         ttl, times, rest = found

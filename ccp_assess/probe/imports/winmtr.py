@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from html.parser import HTMLParser
 
+from ccp_assess.errors import ParseError
 from ccp_assess.paths import Hop, RegionProbe
 from ccp_assess.probe.imports.records import Destination, destination, hop_from_sums, traced
 from ccp_assess.probe.imports.text import Line, address_or_none, bracketed_address, clean_name, count, milliseconds
@@ -14,9 +15,8 @@ TOOL = "winmtr"
 MAX_HOPS = 30
 MAX_CELLS = 20_000
 
-_ROW = re.compile(
-    r"^\s*\|\s*(?P<host>[^|]*?)\s+-\s+(?P<loss>[0-9]{1,3})\s*%?\s*\|(?P<cells>(?:\s*[0-9]{1,9}\s*\|){6})\s*$"
-)
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_RULE = re.compile(r"[-_|\s]*")
 
 
 def row(text: str) -> tuple[str, list[str]] | None:
@@ -32,8 +32,11 @@ def row(text: str) -> tuple[str, list[str]] | None:
     host, cells
         The cells are sent, received, best, average, worst and last; ``None`` if it is no such line.
     """
-    match = _ROW.match(text)
-    return (match["host"], re.findall(r"[0-9]+", match["cells"])) if match else None
+    parts = [part.strip() for part in text.strip().split("|")]
+    if len(parts) != 9 or parts[0] or parts[-1] or not all(_NUMBER.fullmatch(cell) for cell in parts[2:8]):
+        return None
+    host, dash, loss = parts[1].rpartition(" - ")
+    return (host.strip(), parts[2:8]) if dash and _NUMBER.fullmatch(loss.strip(" %")) else None
 
 
 def parse(lines: Sequence[Line]) -> RegionProbe:
@@ -48,8 +51,20 @@ def parse(lines: Sequence[Line]) -> RegionProbe:
     -------
     probe
         Path and sums.
+
+    Raises
+    ------
+    ParseError
+        If a line of the table is damaged.
     """
-    return winmtr_trace([found for line in lines if (found := row(line.text))])
+    rows: list[tuple[str, list[str]]] = []
+    for line in lines:
+        found = row(line.text)
+        if found:
+            rows.append(found)
+        elif rows and line.text.count("|") > 1 and not _RULE.fullmatch(line.text):
+            raise ParseError(f"line {line.number}: this line of the table is damaged, so the hops cannot be counted")
+    return winmtr_trace(rows)
 
 
 def winmtr_trace(rows: Sequence[tuple[str, Sequence[str]]]) -> RegionProbe:
