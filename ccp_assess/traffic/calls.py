@@ -23,7 +23,7 @@ from ccp_assess.traffic.evidence import (
 from ccp_assess.traffic.failures import find_failed_calls, with_attempts
 from ccp_assess.traffic.flows import Flow
 from ccp_assess.traffic.handshakes import DtlsHandshake
-from ccp_assess.traffic.setups import allocate_ms, dns_ms, dns_of, dtls_ms, ice_ms
+from ccp_assess.traffic.setups import allocate_ms, allocated_ns, dns_ms, dns_of, dtls_ms, ice_ms
 from ccp_assess.units import NS_PER_S, ms_from_ns
 
 _CLOSE_NS = 2 * NS_PER_S
@@ -75,7 +75,7 @@ def _call(evidence: Evidence, cluster: Cluster, clusters: list[Cluster], index: 
     for number in sorted(cluster.streams, key=lambda n: (not is_main(streams[n]), -streams[n].packets, n)):
         by_direction[direction_of(evidence, streams[number])].append(number)
     handshake = _handshake_of(evidence, cluster, before_ns)
-    running = _is_running_at_start(evidence, cluster, flow)
+    running = _is_running_at_start(evidence, cluster, index)
     checks = _checks_of(evidence, cluster, index, handshake, before_ns)
     start_ns = min(
         [cluster.first_ns]
@@ -83,12 +83,17 @@ def _call(evidence: Evidence, cluster: Cluster, clusters: list[Cluster], index: 
         + ([int(index.rows["time_ns"][checks[0]])] if checks else [])
     )
     inbound_ns = [streams[n].first_ns for n in by_direction["in"]]
+    # A fresh allocation, but no key exchange in sight: the capture was cut too short to show the setup.
+    allocated = allocated_ns(index, flow_number)
+    hidden = running or (
+        handshake is None and allocated is not None and 0 <= cluster.first_ns - allocated <= SETUP_NS and before_ns < 0
+    )
     setup = Setup(
         dns=dns_ms(evidence, flow, agent),
         allocate=allocate_ms(index, flow_number),
-        ice=None if running else ice_ms(index, checks, agent_is_a=agent_is_a, known=agent is not None),
+        ice=None if hidden else ice_ms(index, checks, agent_is_a=agent_is_a, known=agent is not None),
         dtls=dtls_ms(handshake),
-        first_media=None if running or not inbound_ns else ms_from_ns(min(inbound_ns) - start_ns),
+        first_media=None if hidden or not inbound_ns else ms_from_ns(min(inbound_ns) - start_ns),
     )
     end_ns = _end_ns(cluster, handshake, index, flow_number)
     following = [c.first_ns for c in clusters if c.paths[0].flow == flow_number and c.first_ns > cluster.last_ns]
@@ -113,12 +118,13 @@ def _call(evidence: Evidence, cluster: Cluster, clusters: list[Cluster], index: 
     )
 
 
-def _is_running_at_start(evidence: Evidence, cluster: Cluster, flow: Flow) -> bool:
+def _is_running_at_start(evidence: Evidence, cluster: Cluster, index: TransactionIndex) -> bool:
+    """Tell whether the media was there as soon as the capture was, without any step of a setup."""
     if evidence.first_ns is None or cluster.first_ns - evidence.first_ns > _RUNNING_NS:
         return False
     if any(h.path in cluster.paths and h.has_client_hello for h in evidence.handshakes):
         return False
-    return cluster.first_ns - flow.first_ns <= _RUNNING_NS
+    return all(allocated_ns(index, path.flow) is None for path in cluster.paths)
 
 
 def _handshake_of(evidence: Evidence, cluster: Cluster, before_ns: int) -> DtlsHandshake | None:

@@ -75,8 +75,8 @@ def find_clusters(evidence: Evidence) -> list[Cluster]:
                 Cluster(
                     streams=part,
                     paths=[path],
-                    first_ns=min(evidence.streams[n].first_ns for n in part),
-                    last_ns=max(evidence.streams[n].last_ns for n in part),
+                    first_ns=min(min(evidence.streams[n].first_ns, evidence.streams[n].last_ns) for n in part),
+                    last_ns=max(max(evidence.streams[n].first_ns, evidence.streams[n].last_ns) for n in part),
                 )
                 for part in _split_simultaneous(evidence.streams, numbers)
             )

@@ -15,6 +15,10 @@ from ccp_assess.units import NS_PER_S
 from ccp_assess.wire.stun import Method
 
 _ATTEMPT_GAP_NS = 10 * NS_PER_S
+_BESIDE_NS = 30 * NS_PER_S
+"""A relay that does not answer while another one does, this long before or after, is no failed call."""
+_CHECKS_NS = 2 * NS_PER_S
+_FEWEST_REQUESTS = 2
 
 
 @dataclass(slots=True)
@@ -75,13 +79,18 @@ def find_failed_calls(evidence: Evidence, index: TransactionIndex, calls: list[C
         Failed ones.
     """
     failed = []
-    for attempt in _attempts(evidence, index):
+    attempts = _attempts(evidence, index)
+    for attempt in attempts:
         asked = [n for n in attempt.flows if len(index.outer_of(n))]
         if attempt.granted or not asked:
             continue
         if any(call.agent == attempt.agent and _touches(call, attempt) for call in calls):
             continue  # another way was found: no failed call, but a finding of that call
-        failed.append(_failed_allocation(evidence, index, attempt, asked))
+        if any(other.granted and _is_beside(other, attempt) for other in attempts):
+            continue
+        call = _failed_allocation(evidence, index, attempt, asked)
+        if call is not None:
+            failed.append(call)
     return failed + _failed_paths(evidence, index, calls)
 
 
@@ -89,7 +98,11 @@ def _touches(call: Call, attempt: _Attempt) -> bool:
     return call.start_ns - SETUP_NS <= attempt.last_ns and attempt.first_ns <= call.end_ns
 
 
-def _failed_allocation(evidence: Evidence, index: TransactionIndex, attempt: _Attempt, asked: list[int]) -> Call:
+def _is_beside(a: _Attempt, b: _Attempt) -> bool:
+    return a.agent == b.agent and a.first_ns - _BESIDE_NS <= b.last_ns and b.first_ns - _BESIDE_NS <= a.last_ns
+
+
+def _failed_allocation(evidence: Evidence, index: TransactionIndex, attempt: _Attempt, asked: list[int]) -> Call | None:
     number = asked[0]
     flow = evidence.flows[number]
     rows = index.rows[np.concatenate([index.outer_of(n) for n in asked])]
@@ -102,6 +115,10 @@ def _failed_allocation(evidence: Evidence, index: TransactionIndex, attempt: _At
         failure = Failure(phase="allocate", reason=f"error_{code}", error_code=code, requests=requests)
     elif refused:
         failure = Failure(phase="relay", reason=refused[0].reason, requests=requests)
+    elif requests < _FEWEST_REQUESTS or any(_came_back(evidence, n) for n in asked):
+        return (
+            None  # one request proves nothing; neither does silence where packets did come back, or TCP was one-sided
+        )
     else:
         failure = Failure(phase="relay", reason="no_answer", requests=requests)
     first = rows[0]
@@ -122,6 +139,15 @@ def _failed_allocation(evidence: Evidence, index: TransactionIndex, attempt: _At
     )
 
 
+def _came_back(evidence: Evidence, number: int) -> bool:
+    flow = evidence.flows[number]
+    end = relay_end(flow) or "b"
+    back = flow.packets_ba if end == "b" else flow.packets_ab
+    if flow.transport == "tcp":  # data was sent, so the handshake was answered: the capture shows one direction
+        return True
+    return back > 0
+
+
 def _failed_paths(evidence: Evidence, index: TransactionIndex, calls: list[Call]) -> list[Call]:
     """Allocated, but no check was answered, no permission given or no keys agreed on, and nothing else worked."""
     carried = {path for call in calls for path in call.paths}
@@ -140,7 +166,7 @@ def _failed_paths(evidence: Evidence, index: TransactionIndex, calls: list[Call]
         if handshakes:
             if all(h.completed_ns is None for h in handshakes):
                 failure = Failure(phase="dtls", reason="not_finished", requests=len(handshakes))
-        elif len(ours) and not (rows["outcome"] == SUCCESS).any():
+        elif len(ours) and not (rows["outcome"] == SUCCESS).any() and np.ptp(ours["time_ns"]) >= _CHECKS_NS:
             requests = int(len(ours) + ours["retransmissions"].sum())
             failure = Failure(phase="ice", reason="no_checks_answered", requests=requests)
         if times:

@@ -368,8 +368,10 @@ def _loss_side(view: CallView) -> tuple[str, str]:
     lost = int((relay["outcome"] == NO_ANSWER).sum() + relay["retransmissions"].sum()) if len(relay) else 0
     limit = read_limits()["tcp_retransmission_pct"].warning or 1.0
     tcp = view.tcp_retransmission_pct
-    if len(relay) >= 5 and lost * 20 >= len(relay):
-        return "lan_isp", f"Requests to the relay itself went missing too ({lost}): the near leg, LAN or provider."
+    if lost:
+        return "lan_isp", (
+            f"Requests to the relay itself went missing too ({lost} of {len(relay)}): LAN, VPN or provider are likely."
+        )
     if tcp is not None and view.tcp_packets >= 100 and tcp >= limit:
         return "lan_isp", f"The workstation's other connections lose packets too ({tcp:.1f} %): the near leg is likely."
     return "undetermined", "Where on the way they were lost cannot be told from this capture alone."
@@ -418,7 +420,7 @@ def _outbound(view: CallView) -> list[Finding]:
 def _isolated_stalls(stream: RtpStream) -> Any:
     """Find seconds with a gap in sending whose neighbours are full: DTX and holds come in runs or last longer."""
     seconds = stream.seconds
-    if len(seconds) < 3 or stream.packetization_ms is None:
+    if len(seconds) < 3 or stream.packetization_ms is None or stream.transport == "tcp":  # TCP holds back by itself
         return seconds[:0]
     stall_ms = read_limits()["send_stall_ms"].warning or 200.0
     hold_ms = read_limits()["hold_ms"].warning or 2000.0

@@ -15,7 +15,9 @@ from ccp_assess.wire.datagram import Datagram
 DNS_PORT = 53
 _SAME_QUESTION_NS = 30_000_000_000
 MAX_QUIC_READ = 2_000
-"""QUIC connections whose name is looked for: reading one costs a millisecond of arithmetic."""
+"""QUIC connections whose name is looked for: reading one costs some milliseconds of arithmetic."""
+_READ_EACH = 200
+"""So many are read each for itself; beyond, only the first to each server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +212,7 @@ def read_quic(flows: Sequence[Flow], datagrams: Iterable[Datagram]) -> list[Quic
     Returns
     -------
     connections
-        In order of flow; of those to one address and port only the first is read until its name is known.
+        In order of flow; where there are very many, only the first to each server is read.
     """
     readers: dict[tuple[int, bool], quic.InitialReader] = {}
     known: set[tuple[str, int]] = set()
@@ -227,7 +229,7 @@ def read_quic(flows: Sequence[Flow], datagrams: Iterable[Datagram]) -> list[Quic
                 continue  # the answering side
             reader = readers[key] = quic.InitialReader()
         server = (flow.b, flow.b_port) if datagram.outbound_of_key else (flow.a, flow.a_port)
-        if server in known and reader.client_hello is None:
+        if server in known and len(readers) > _READ_EACH and reader.client_hello is None:
             reader.version = reader.version or quic.version_name(int.from_bytes(datagram.payload[1:5], "big"))
             continue
         reader.feed(datagram.payload)

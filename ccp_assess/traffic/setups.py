@@ -66,6 +66,26 @@ def allocate_ms(index: TransactionIndex, flow: int) -> float | None:
     return ms_from_ns(int(granted["answer_ns"][0]) - int(rows["time_ns"][0]))
 
 
+def allocated_ns(index: TransactionIndex, flow: int) -> int | None:
+    """Tell when the first allocation of a flow was granted.
+
+    Parameters
+    ----------
+    index
+        Its transactions by flow and path.
+    flow
+        Index of the flow to the relay.
+
+    Returns
+    -------
+    time_ns
+        ``None`` if none was seen [ns].
+    """
+    rows = index.rows[index.outer_of(flow)]
+    granted = rows[(rows["method"] == Method.ALLOCATE) & (rows["outcome"] == SUCCESS)]
+    return int(granted["answer_ns"][0]) if len(granted) else None
+
+
 def ice_ms(index: TransactionIndex, checks: list[int], *, agent_is_a: bool, known: bool) -> float | None:
     """Tell how long it took until a connectivity check was answered.
 

@@ -423,7 +423,7 @@ def looks_like_stun(data: bytes, length: int | None = None) -> bool:
         len(data) >= 8
         and data[0] < 0x40
         and data[4:8] == b"\x21\x12\xa4\x42"
-        and data[3] & 3 == 0
+        and (data[3] & 3 == 0 or int.from_bytes(data[2:4], "big") + HEADER_BYTES == total)
         and int.from_bytes(data[2:4], "big") + HEADER_BYTES <= total
     )
 
@@ -456,9 +456,9 @@ def parse_message(data: bytes, *, length: int | None = None, allow_classic: bool
     classic = cookie != MAGIC_COOKIE
     if number & 0xC000:
         raise ParseError(f"type 0x{number:04x} is no STUN message: its first two bits are not zero")
-    if body_length % 4:
-        raise ParseError(f"STUN length {body_length} is no multiple of 4")
     total = max(len(data), length or 0)
+    if body_length % 4 and body_length + HEADER_BYTES != total:  # some apps do not pad, but then the length is exact
+        raise ParseError(f"STUN length {body_length} is no multiple of 4")
     if body_length + HEADER_BYTES > total:
         raise ParseError(f"STUN length {body_length} exceeds the {total - HEADER_BYTES} bytes that follow the header")
     if classic and (not allow_classic or body_length + HEADER_BYTES != total):
