@@ -74,28 +74,22 @@ def main() -> None:
 
 def _register() -> None:
     """Attach each group of commands; a group is one module."""
-    from ccp_assess.cli.client import new
-
-    app.command("new")(new)
-    from ccp_assess.cli.quality import quality
-
-    app.command("quality")(quality)
-    from ccp_assess.cli.probe import app as probe
-
-    app.add_typer(probe, name="probe")
-
     from ccp_assess.cli.allowlist import app as allowlist
-
-    app.add_typer(allowlist, name="allowlist")
+    from ccp_assess.cli.assess import assess
     from ccp_assess.cli.capture import app as capture
-
-    app.add_typer(capture, name="capture")
+    from ccp_assess.cli.client import new
+    from ccp_assess.cli.probe import app as probe
+    from ccp_assess.cli.quality import quality
+    from ccp_assess.cli.regions import app as regions
+    from ccp_assess.cli.report import report
     from ccp_assess.cli.trial import trial
 
-    app.command("trial")(trial)
-    from ccp_assess.cli.regions import app as regions
-
+    app.command("assess")(assess)
+    app.command("new")(new)
+    app.add_typer(capture, name="capture")
+    app.add_typer(probe, name="probe")
     app.add_typer(regions, name="regions")
-    from ccp_assess.cli.report import report
-
+    app.add_typer(allowlist, name="allowlist")
+    app.command("trial")(trial)
+    app.command("quality")(quality)
     app.command("report")(report)

@@ -1,0 +1,334 @@
+"""The main job: everything that a client folder holds, in one go.
+
+Captures become calls, traces become measurements, tables become sites and callers; together they become a ranking of
+Regions, the allowlist of the recommended one, findings, and a list of what is unknown. A file that cannot be read
+costs that file and is said; it never costs the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ccp_assess.allowlist import audit, build, read_client_rules
+from ccp_assess.assess.captures import assess_captures
+from ccp_assess.assess.measurements import measurements_from_captures, measurements_from_documents
+from ccp_assess.client import Client, read_client
+from ccp_assess.errors import CcpAssessError
+from ccp_assess.paths import ProbeDocument
+from ccp_assess.probe.imports import probe_document_json, read_probe_file
+from ccp_assess.selection.ranking import Ranking, rank
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientAssessment:
+    """What was found for one client.
+
+    Parameters
+    ----------
+    client
+        The client folder as read.
+    ranked
+        The ranking with all its detail.
+    captures
+        ``{"site_id", "file", "document"}`` for each capture that could be read; the document is that of
+        ``capture read``.
+    measurements
+        Probe documents, as of ``probe import``.
+    allowlist
+        Rules for the recommended Regions, as of ``allowlist build``; ``None`` where there is no recommendation.
+    audit
+        The client's own rules held against them, one entry per file of ``rules/``.
+    findings
+        ``{"code", "severity", "text", "evidence", "site_id", "file"}``, gravest first.
+    unknowns
+        What could not be known, one sentence each.
+    assessed_at
+        When the assessment was made (RFC 3339, UTC).
+    """
+
+    client: Client
+    ranked: Ranking
+    captures: tuple[dict[str, Any], ...]
+    measurements: tuple[dict[str, Any], ...]
+    allowlist: dict[str, Any] | None
+    audit: tuple[dict[str, Any], ...]
+    findings: tuple[dict[str, Any], ...]
+    unknowns: tuple[str, ...]
+    assessed_at: str
+
+    @property
+    def ranking(self) -> dict[str, Any]:
+        """The ranking as the document of ``regions rank``."""
+        return self.ranked.to_document()
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The recommendation in three sentences."""
+        return tuple(self.ranked.sentences)
+
+    @property
+    def calls(self) -> tuple[dict[str, Any], ...]:
+        """Calls of all captures, each with the site and the file that it was seen in."""
+        return tuple(
+            {**call, "site_id": capture["site_id"], "file": capture["file"]}
+            for capture in self.captures
+            for call in capture["document"]["calls"]
+        )
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the assessment as the JSON document of ``ccp-assess assess``.
+
+        Returns
+        -------
+        document
+            Keys ``client``, ``assessed_at``, ``ranking``, ``recommendation``, ``calls``, ``measurements``,
+            ``allowlist``, ``audit``, ``findings`` and ``unknowns``.
+        """
+        ranking = self.ranking
+        return {
+            "client": {"name": self.client.name, "date": self.client.date},
+            "assessed_at": self.assessed_at,
+            "recommendation": ranking["recommendation"],
+            "ranking": ranking,
+            "calls": list(self.calls),
+            "measurements": list(self.measurements),
+            "allowlist": self.allowlist,
+            "audit": list(self.audit),
+            "findings": list(self.findings),
+            "unknowns": list(self.unknowns),
+        }
+
+    def to_frame(self, table: str = "options") -> pd.DataFrame:
+        """Return one table of the assessment.
+
+        Parameters
+        ----------
+        table
+            ``options``, ``calls``, ``findings`` or ``rules``.
+
+        Returns
+        -------
+        frame
+            One row per option, call, finding or firewall rule; nested values are flattened with dots.
+        """
+        import pandas as pd  # noqa: PLC0415 - half a second that the command line need not pay
+
+        rows: dict[str, Iterable[dict[str, Any]]] = {
+            "calls": self.calls,
+            "findings": self.findings,
+            "rules": (self.allowlist or {}).get("rules", []),
+        }
+        if table == "options":
+            return self.ranked.to_frame()
+        if table not in rows:
+            raise KeyError(f"table {table!r} is unknown; there are options, {', '.join(rows)}")
+        return pd.json_normalize(list(rows[table]))
+
+    def _repr_html_(self) -> str:
+        """Return the answer as a small piece of HTML for notebooks."""
+        sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in self.sentences)
+        worst = "".join(f"<li>{escape(str(finding['text']))}</li>" for finding in self.findings[:3])
+        return (
+            f"<div><h3>{escape(self.client.name)}</h3>{sentences}"
+            f"<p>{len(self.calls)} calls, {len(self.measurements)} measurements, {len(self.findings)} findings, "
+            f"{len(self.unknowns)} unknowns.</p><ul>{worst}</ul></div>"
+        )
+
+
+_SEVERITIES = {"critical": 0, "warning": 1, "info": 2}
+
+
+@dataclass(slots=True, kw_only=True)
+class _Said:
+    """What the parts of the job have to say, collected while they run."""
+
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    unknowns: list[str] = field(default_factory=list)
+
+    def left_out(self, name: str, site_id: str | None, code: str, error: CcpAssessError) -> None:
+        """Say that a file could not be read, among the findings and among the unknowns."""
+        text = f"{name} could not be read and was left out: {error}"
+        self.findings.append(
+            _placed({"code": code, "severity": "warning", "text": text, "evidence": {}}, site_id, name)
+        )
+        self.unknowns.append(text)
+
+
+def assess_client(
+    folder: str | Path, *, progress: Progress | None = None, instances: int = 1, seed: int = 1
+) -> ClientAssessment:
+    """Assess a client folder: captures, traces and tables to a recommendation with its evidence.
+
+    Parameters
+    ----------
+    folder
+        The client folder; only ``client.toml`` and ``sites.csv`` (or the questionnaire) are needed.
+    progress
+        Called while files are read.
+    instances
+        How many instances an option may have (count).
+    seed
+        Seed of the simulation, so that the same folder gives the same numbers.
+
+    Returns
+    -------
+    assessment
+        What was found, and what is unknown.
+
+    Raises
+    ------
+    CcpAssessError
+        If the tables are missing or wrong; the text names file, row, column and what to do.
+    """
+    client = read_client(Path(folder))
+    said = _Said(unknowns=list(client.unknowns))
+    captures = tuple(_read_captures(client, said, progress))
+    documents = tuple(_read_probes(client, said, progress))
+    if progress:
+        progress("ranking the Regions", 0, 1)
+    ranked = rank(
+        sites=client.sites,
+        callers=client.callers,
+        transfers=client.transfers,
+        reroutes=client.reroutes,
+        measurements=(
+            *measurements_from_documents(documents),
+            *measurements_from_captures((entry["site_id"], entry["document"]) for entry in captures),
+        ),
+        constraints=client.constraints,
+        weights=client.weights,
+        instances=instances,
+        seed=seed,
+    )
+    allowlist = _allowlist_for(client, ranked, said)
+    audit = tuple(_audit_rules(client, ranked, said))
+    if progress:
+        progress("ranking the Regions", 1, 1)
+    return ClientAssessment(
+        client=client,
+        ranked=ranked,
+        captures=captures,
+        measurements=tuple(probe_document_json(document) for document in documents),
+        allowlist=allowlist,
+        audit=audit,
+        findings=tuple(sorted(said.findings, key=lambda finding: _SEVERITIES.get(finding["severity"], 3))),
+        unknowns=tuple(dict.fromkeys(said.unknowns)),
+        assessed_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+
+
+def _read_captures(client: Client, said: _Said, progress: Progress | None) -> Iterable[dict[str, Any]]:
+    """Read each capture; one that cannot be read is said and left out."""
+    for number, file in enumerate(client.captures):
+        name = _shown(client, file.path)
+        if progress:
+            progress(f"reading {name}", number, len(client.captures))
+        try:
+            document = assess_captures([file.path]).to_document()
+        except CcpAssessError as error:
+            said.left_out(name, file.site_id, "CAPTURE_UNREADABLE", error)
+            continue
+        said.findings.extend(_placed(finding, file.site_id, name) for finding in document["findings"])
+        for call in document["calls"]:
+            said.findings.extend(
+                _placed(finding, file.site_id, name, call_id=call["call_id"]) for finding in call["findings"]
+            )
+        yield {"site_id": file.site_id, "file": name, "document": document}
+    if progress and client.captures:
+        progress("captures read", len(client.captures), len(client.captures))
+
+
+def _read_probes(client: Client, said: _Said, progress: Progress | None) -> Iterable[ProbeDocument]:
+    """Read each trace; one that cannot be read is said and left out."""
+    for number, file in enumerate(client.probes):
+        name = _shown(client, file.path)
+        if progress:
+            progress(f"reading {name}", number, len(client.probes))
+        try:
+            document = read_probe_file(file.path, site_id=file.site_id)
+        except CcpAssessError as error:
+            said.left_out(name, file.site_id, "PROBE_UNREADABLE", error)
+            continue
+        yield replace(document, source=name)
+
+
+def _allowlist_for(client: Client, ranked: Ranking, said: _Said) -> dict[str, Any] | None:
+    """Build Option 1 for the recommended Regions, from the sites' subnets where they are known."""
+    regions = ranked.to_document()["recommendation"]["regions"]
+    if not regions:
+        said.unknowns.append("No Region is recommended, so no allowlist was built.")
+        return None
+    subnets = tuple(dict.fromkeys(subnet for site in client.sites for subnet in site.subnets))
+    return build(regions, option="domains", from_subnets=subnets).to_document()
+
+
+def _shown(client: Client, path: Path) -> str:
+    """Name a file as it stands in the client folder."""
+    return path.relative_to(client.folder).as_posix() if path.is_relative_to(client.folder) else path.name
+
+
+def _placed(finding: dict[str, Any], site_id: str | None, file: str, **more: str) -> dict[str, Any]:
+    return {**finding, "site_id": site_id, "file": file, **more}
+
+
+def _audit_rules(client: Client, ranked: Ranking, said: _Said) -> Iterable[dict[str, Any]]:
+    """Hold each file of the client's firewall rules against what the recommended Regions need."""
+    regions = ranked.to_document()["recommendation"]["regions"]
+    if not regions:
+        return
+    if not client.rules:
+        said.unknowns.append(
+            "The client's firewall rules are unknown: put an export of them into rules/ to have them audited."
+        )
+    for file in client.rules:
+        name = _shown(client, file.path)
+        try:
+            document = audit(read_client_rules(file.path), regions).to_document()
+        except CcpAssessError as error:
+            said.left_out(name, file.site_id, "RULES_UNREADABLE", error)
+            continue
+        said.findings.extend(
+            _placed(finding, file.site_id, name) for finding in _audit_findings(name, regions, document)
+        )
+        yield {"site_id": file.site_id, "file": name, "regions": list(regions), "document": document}
+
+
+def _audit_findings(name: str, regions: Sequence[str], document: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    """Say in a sentence each what a file of rules lacks, opens too wide, and keeps without need."""
+    where = ", ".join(regions)
+    missing, wide, stale = (document[part] for part in ("missing", "too_wide", "stale"))
+    if missing:
+        audio = any(row["transport"] == "udp" for row in missing)
+        targets = ", ".join(dict.fromkeys(f"{row['target']} {row['transport']} {row['port']}" for row in missing))
+        yield {
+            "code": "FIREWALL_RULE_MISSING",
+            "severity": "critical" if audio else "warning",
+            "text": f"{name} does not let through, or not wholly, {len(missing)} of "
+            f"{len(missing) + len(document['covered'])} rules that {where} requires: add {targets}.",
+            "evidence": {"missing": len(missing), "covered": len(document["covered"])},
+        }
+    if wide:
+        yield {
+            "code": "FIREWALL_RULE_TOO_WIDE",
+            "severity": "info",
+            "text": f"{name} opens more than {where} needs in {len(wide)} rules; narrow them to the required ones.",
+            "evidence": {"too_wide": len(wide)},
+        }
+    if stale:
+        yield {
+            "code": "FIREWALL_RULE_STALE",
+            "severity": "info",
+            "text": f"{name} has {len(stale)} rules for addresses or names that are published no longer; remove them.",
+            "evidence": {"stale": len(stale)},
+        }
