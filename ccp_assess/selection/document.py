@@ -208,7 +208,8 @@ def _by_origin(ranking: Ranking, outcome: Outcome) -> list[dict[str, Any]]:
         return []
     rows = []
     network = prepared.caller_table.network
-    for index, origin in enumerate(prepared.callers):
+    for index in prepared.row_order["callers"]:
+        origin = prepared.callers[index]
         column = placement.columns[placement.origins[index]]
         leg = prepared.caller_leg_ms[index, column]
         median = network.median[index, column]
@@ -244,13 +245,14 @@ def _by_transfer(ranking: Ranking, outcome: Outcome) -> list[dict[str, Any]]:
             "mouth_to_ear_ms": outcome.statistics.given_target[index, MEAN],
             "mos_cqe": outcome.statistics.given_target[index, MOS],
         }
-        for index, target in enumerate(prepared.transfers)
+        for index, target in ((row, prepared.transfers[row]) for row in prepared.row_order["transfers"])
     ]
 
 
 def _by_reroute(ranking: Ranking, outcome: Outcome) -> list[dict[str, Any]]:
     prepared, rows = ranking.prepared, []
-    for index, reroute in enumerate(prepared.reroutes):
+    for index in prepared.row_order["reroutes"]:
+        reroute = prepared.reroutes[index]
         near = len(prepared.points) + index
         column = outcome.placement.columns[outcome.placement.near[near]]
         rows.append(
@@ -526,7 +528,7 @@ def _caveats(ranking: Ranking, doubts: Doubt | None) -> list[str]:
     if best is None:
         return caveats
     rows = _by_site(ranking, best)
-    modelled = [str(row["site_id"]) for row in rows if row["basis"] != "measured"]
+    modelled = sorted(str(row["site_id"]) for row in rows if row["basis"] != "measured")
     if modelled:
         shown = ", ".join(modelled[:5]) + (f" and {len(modelled) - 5} more" if len(modelled) > 5 else "")
         caveats.append(f"The agent legs of {shown} to {' + '.join(best.regions)} are modelled, not measured.")
@@ -535,7 +537,7 @@ def _caveats(ranking: Ranking, doubts: Doubt | None) -> list[str]:
     )
     if bench:
         caveats.append(f"Measurements of {', '.join(bench)} come from a test bench, not from the site.")
-    lossless = [row["site_id"] for row in rows if row["loss_pct"] is None]
+    lossless = sorted(str(row["site_id"]) for row in rows if row["loss_pct"] is None)
     if lossless:
         shown = ", ".join(lossless[:5]) + (f" and {len(lossless) - 5} more" if len(lossless) > 5 else "")
         caveats.append(f"Packet loss at {shown} is unknown and counted as none: a capture would tell.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,7 @@ from ccp_assess.sites import CallerOrigin, Reroute, Site, TransferTarget
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.intp]
+Row = TypeVar("Row", CallerOrigin, TransferTarget, Reroute)
 NearBlock = Callable[[int, int], Float32Array]
 
 
@@ -139,6 +141,8 @@ class Prepared:
         Legs to all Regions.
     draw_count, seed
         How many worlds are simulated, and from which seed.
+    row_order
+        For ``callers``, ``transfers`` and ``reroutes``: our rows in the order of the client's table.
     """
 
     sites: tuple[Site, ...]
@@ -156,6 +160,7 @@ class Prepared:
     reroute_table: LegTable
     draw_count: int
     seed: int
+    row_order: Mapping[str, tuple[int, ...]]
     _memo: dict[object, object] = field(default_factory=dict, repr=False, compare=False)
 
     # --- sizes and names -------------------------------------------------------------------------------------
@@ -844,9 +849,14 @@ def prepare(
     regions = tuple(read_regions().values())
     measured = tuple(measurements)
     points, point_of_site = agent_points(sites, measured)
-    ordered = tuple(sorted(callers, key=_caller_order)) or _callers_where_agents_are(sites)
-    targets = tuple(sorted(transfers, key=lambda t: (t.latitude, t.longitude, t.circular, t.target_id)))
-    devices = tuple(sorted(reroutes, key=lambda r: (r.latitude, r.longitude, r.share_of_agents_pct, r.site_id)))
+    given = tuple(callers) or _callers_where_agents_are(sites)
+    ordered, caller_rows = _sorted_rows(given, _caller_order)
+    targets, target_rows = _sorted_rows(
+        tuple(transfers), lambda t: (t.latitude, t.longitude, t.circular, t.share_of_calls_pct, t.target_id)
+    )
+    devices, device_rows = _sorted_rows(
+        tuple(reroutes), lambda r: (r.latitude, r.longitude, r.share_of_agents_pct, r.site_id)
+    )
     prepared = Prepared(
         sites=tuple(sites),
         callers=ordered,
@@ -863,9 +873,17 @@ def prepare(
         reroute_table=telephone_legs("reroute", devices, regions, distances),
         draw_count=draws,
         seed=seed,
+        row_order={"callers": caller_rows, "transfers": target_rows, "reroutes": device_rows},
     )
     prepared.shares()  # refuses a client without agents or calls before any work
     return prepared
+
+
+def _sorted_rows(rows: tuple[Row, ...], key: Callable[[Row], Any]) -> tuple[tuple[Row, ...], tuple[int, ...]]:
+    """Sort rows by what they are, so that their order in the table changes nothing; and where each one went."""
+    order = sorted(range(len(rows)), key=lambda index: key(rows[index]))
+    position = {index: place for place, index in enumerate(order)}
+    return tuple(rows[index] for index in order), tuple(position[index] for index in range(len(rows)))
 
 
 def _caller_order(origin: CallerOrigin) -> tuple[float, float, str, str]:
@@ -885,4 +903,4 @@ def _callers_where_agents_are(sites: Sequence[Site]) -> tuple[CallerOrigin, ...]
         )
         for site in sites
     )
-    return tuple(sorted(origins, key=_caller_order))
+    return tuple(origins)
