@@ -79,7 +79,7 @@ def test_start_here_runs_offline_from_a_clean_kernel_and_shows_what_the_command_
     folder = tmp_path / "Büro mit Leerzeichen"
     notebook = executed(ROOT / "notebooks" / "00-start-here.ipynb", folder)
     outputs = outputs_of(notebook)
-    assert not [output for output in outputs if output.output_type in ("error", "stream")]
+    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
     shown = [output for output in outputs if "data" in output]
     pictures = [output for output in shown if "image/svg+xml" in output.data or "image/png" in output.data]
     assert len(pictures) >= 4

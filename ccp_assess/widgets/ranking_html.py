@@ -16,7 +16,9 @@ MOST_OPTIONS = 12
 LONGEST_BAR_PX = 110
 _LONGEST_REASON = 120
 _LINE = "margin:2px 0;line-height:1.35"
-_CELL = f"padding:2px 12px 2px 0;border-bottom:1px solid {RULE};text-align:left;color:{INK}"
+_CELL = f"padding:2px 12px 2px 0;border-bottom:1px solid {RULE};text-align:left;color:{INK};line-height:1.3"
+_NO_WRAP = "white-space:nowrap"
+_WAITING = "<div class='ccp-waiting' aria-busy='true' style='opacity:0.4'>"
 _HEADS = (
     header("rank"),
     header("regions"),
@@ -76,6 +78,22 @@ def sentences_html(sentences: Iterable[str]) -> str:
     return f"<div class='ccp-sentences' style='color:{INK};max-width:760px'>{paragraphs}</div>"
 
 
+def waiting_html(html: str) -> str:
+    """Return what is shown from before, paled while it is being worked out again.
+
+    Parameters
+    ----------
+    html
+        What is shown.
+
+    Returns
+    -------
+    html
+        The same, paled once.
+    """
+    return html if html.startswith(_WAITING) else f"{_WAITING}{html}</div>"
+
+
 def problem_html(sentence: str) -> str:
     """Return a sentence of our own errors.
 
@@ -116,7 +134,7 @@ def ranking_html(ranking: Ranking) -> str:
     more = f"<p style='{_LINE};color:{QUIET}'>{left_out} more options follow.</p>" if left_out > 0 else ""
     return (
         f"<table class='ccp-ranking' style='border-collapse:collapse;font-size:13px'><caption style='text-align:left;"
-        f"color:{QUIET}'>Options that the constraints leave, best first by these weights; "
+        f"line-height:1.3;color:{QUIET}'>Options that the constraints leave, best first by these weights; "
         f"the numbers are physical and do not depend on the weights</caption><thead><tr>{heads}</tr></thead>"
         f"<tbody>{rows}</tbody></table>{more}{_excluded_html(ranking)}"
     )
@@ -138,7 +156,7 @@ def _row(ranking: Ranking, option: Outcome, longest_ms: float) -> str:
         number(ranking.probabilities.get(option.regions)),
         number(option.hop_count, 1),
     )
-    return "<tr>" + "".join(f"<td style='{_CELL}'>{cell}</td>" for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f"<td style='{_CELL};{_NO_WRAP}'>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _excluded_html(ranking: Ranking) -> str:

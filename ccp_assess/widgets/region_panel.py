@@ -28,7 +28,7 @@ from ccp_assess.regions import read_regions
 from ccp_assess.report.figures import draw_map
 from ccp_assess.selection.options import Constraints, Weights
 from ccp_assess.selection.ranking import Ranking, rank_prepared
-from ccp_assess.widgets.ranking_html import headline_html, problem_html, ranking_html, sentences_html
+from ccp_assess.widgets.ranking_html import headline_html, problem_html, ranking_html, sentences_html, waiting_html
 
 LARGEST_WEIGHT = 3.0
 REST_S = 0.3
@@ -211,6 +211,7 @@ class RegionPanel:
         except CcpAssessError as error:
             self.problem.value = problem_html(str(error))
             return
+        self.sentences.value = waiting_html(self.sentences.value)
         self._show_quick()
         self._when_at_rest(self._show_rest)
 

@@ -121,9 +121,10 @@ def _wait_for(url: str, token: str, process: subprocess.Popen[bytes], log: Path)
     pytest.fail(f"JupyterLab did not start: {log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Serve a copy of the notebooks and the sample, from a folder whose name has a blank and an accent."""
+    tmp_path = tmp_path_factory.mktemp("lab")
     root = tmp_path / "Projekt Zürich"
     shutil.copytree(ROOT / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     shutil.copytree(ROOT / "data" / "sample", root / "data" / "sample")

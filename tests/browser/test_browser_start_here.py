@@ -24,6 +24,14 @@ def wait_until_other(visit: Any, selector: str, before: str) -> str:
     return text_of(visit, selector)
 
 
+def wait_until(visit: Any, selector: str, wanted: str) -> None:
+    """Wait until this is shown; a time-out fails the test."""
+    visit.page.wait_for_function(
+        "([selector, wanted]) => document.querySelector(selector)?.innerText === wanted",
+        arg=[f"{PANEL} {selector}", wanted],
+    )
+
+
 @pytest.fixture
 def opened(visit: Any, lab: Any) -> Any:
     visit.page.goto(lab.address_of(NOTEBOOK))
@@ -57,16 +65,17 @@ def test_a_person_at_the_keyboard_moves_weights_and_constraints_and_the_answer_f
     other = wait_until_other(opened, ".ccp-chosen", winner)
     assert code not in other
     assert own.rpartition(", ")[2] in text_of(opened, "[role='status']")
-    page.wait_for_timeout(1500)  # the map follows at rest; this is for the picture, nothing is asserted on it
+    page.wait_for_selector(f"{PANEL} .ccp-waiting", state="detached")
+    assert code not in text_of(opened, ".ccp-sentences").partition(":")[0]
+    page.wait_for_selector(f"{PANEL} img[alt*='{other.rpartition(', ')[2]} recommended']")
     opened.screenshot("start-here-panel-after.png")
 
     button = page.get_by_role("button", name="Back to the client's own")
     button.focus()
     button.press("Enter")
-    wait_until_other(opened, ".ccp-chosen", other)
-    wait_until_other(opened, ".ccp-sentences", "")
-    assert text_of(opened, ".ccp-chosen") == own
-    assert text_of(opened, ".ccp-ranking") == table
+    wait_until(opened, ".ccp-chosen", own)
+    wait_until(opened, ".ccp-ranking", table)
+    wait_until(opened, ".ccp-sentences", sentences)
 
     assert opened.outside == []
     assert opened.errors == []
