@@ -154,7 +154,7 @@ def test_bad_captures_and_traces_cost_themselves_and_nothing_else(client_dir, tm
     [
         ("sites.csv", "160", "many", "agents"),
         ("sites.csv", "site_id", "identifier", "site_id"),
-        ("sites.csv", "office", "castle", "access"),
+        ("sites.csv", ",office,", ",castle,", "access"),
         ("client.toml", "[constraints]", '[constraints]\nallowed_regions = ["eu-west-9"]', "eu-west-2"),
     ],
 )
