@@ -1,4 +1,4 @@
-"""The bench end to end: unmodified mtr and traceroute measure a WAN whose truth is known, and we read what they print."""
+"""The bench end to end: unmodified mtr and traceroute measure a WAN whose truth is known; we read what they print."""
 
 import importlib.util
 import os
@@ -52,7 +52,7 @@ def bench(tmp_path_factory):
         pytest.skip("the bench needs root and /dev/net/tun; neither its ways nor our reading of them were tested here")
     for program in ("ip", "mtr", "traceroute", "turnserver"):
         if not any(
-            (Path(folder) / program).exists() for folder in os.environ["PATH"].split(":") + ["/usr/sbin", "/sbin"]
+            (Path(folder) / program).exists() for folder in [*os.environ["PATH"].split(":"), "/usr/sbin", "/sbin"]
         ):
             pytest.skip(f"missing tool: {program}")
     plan = tmp_path_factory.mktemp("bench") / "plan.toml"
@@ -63,7 +63,8 @@ def bench(tmp_path_factory):
     assert left == []
 
 
-def measured(bench, site, *command):
+def measured(bench, site, typed):
+    command = typed.split()
     done = bench.run(site, command)
     assert done.returncode == 0, done.stderr
     text = f"$ {' '.join(command)}\n{done.stdout}" if "--json" not in command else done.stdout
@@ -91,7 +92,7 @@ def near(value, truth):
 )
 def test_real_tools_on_the_bench_are_read_to_the_configured_truth(bench, command, region, hops, rtt):
     target = bench.plan.regions[region][0]
-    row = measured(bench, "A", *command.format(target).split())
+    row = measured(bench, "A", command.format(target))
     assert row.region_code == region
     assert row.path.hop_count == hops
     assert near(row.rtt_min_ms, rtt)
@@ -108,7 +109,7 @@ def test_real_tools_on_the_bench_are_read_to_the_configured_truth(bench, command
 
 @pytest.mark.root
 def test_loss_of_the_way_is_loss_at_the_destination(bench):
-    row = measured(bench, "B", *"mtr --json -n -c 60 -i 0.1 -G 1 15.193.6.20".split())
+    row = measured(bench, "B", "mtr --json -n -c 60 -i 0.1 -G 1 15.193.6.20")
     lost = 1 - row.received / row.sent
     assert 0.3 < lost < 0.7  # 30 % in each direction is 51 % of round trips; 60 probes
     assert row.path.hop_count == 5
@@ -116,7 +117,7 @@ def test_loss_of_the_way_is_loss_at_the_destination(bench):
 
 @pytest.mark.root
 def test_a_dropped_port_ends_the_trace_without_a_hop_count(bench):
-    row = measured(bench, "A", *"traceroute -n -U -p 3478 -q 1 -w 0.5 -m 8 15.193.5.20".split())
+    row = measured(bench, "A", "traceroute -n -U -p 3478 -q 1 -w 0.5 -m 8 15.193.5.20")
     assert (row.path.hop_count, row.path.destination_answered, row.rtt_p50_ms) == (None, False, None)
     assert row.path.technique == "udp"
     assert [hop.address is not None for hop in row.path.hops] == [True, True, True, False, False, False, False, False]

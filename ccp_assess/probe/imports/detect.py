@@ -224,7 +224,7 @@ def _settled(kind: str, run: _Run | None, ttl: int | None, *, fresh: bool) -> st
     if kind == "refused":
         return _refused(run, ttl, fresh=fresh)
     if kind == "list":
-        return "pathping" if run is None or fresh or run.kind == "pathping" else None
+        return "pathping" if ttl == 0 or run is None or fresh or run.kind == "pathping" else None
     if run and not fresh and run.kind == "stars" and kind in {"tracert", "traceroute"}:
         run.kind = kind
     return kind
@@ -232,10 +232,8 @@ def _settled(kind: str, run: _Run | None, ttl: int | None, *, fresh: bool) -> st
 
 def _refused(run: _Run | None, ttl: int | None, *, fresh: bool) -> str | None:
     """Take a router's refusal for the end of a tracert where it stands right behind the last hop, or is the first."""
-    if run is None or fresh:
-        return "tracert" if ttl == 1 else None
-    follows = run.kind in {"tracert", "stars"} and run.ttl is not None and ttl == run.ttl + 1
-    return "tracert" if follows else None
+    behind = run is not None and not fresh and run.kind in {"tracert", "stars"} and run.ttl is not None
+    return "tracert" if ttl == 1 or (behind and run is not None and ttl == (run.ttl or 0) + 1) else None
 
 
 def _settle_stars(runs: list[_Run]) -> None:

@@ -101,9 +101,10 @@ def _utf16_without_bom(data: bytes) -> str | None:
     half = len(sample) // 2
     if half < 8:
         return None
-    if sample[1::2].count(0) > 0.7 * half and sample[0::2].count(0) < 0.1 * half:
+    even, odd = sample[0::2].count(0), sample[1::2].count(0)  # blanks and digits have one zero byte each
+    if odd > 0.15 * half and even < 0.1 * odd:
         return "utf-16-le"
-    if sample[0::2].count(0) > 0.7 * half and sample[1::2].count(0) < 0.1 * half:
+    if even > 0.15 * half and odd < 0.1 * even:
         return "utf-16-be"
     return None
 

@@ -62,7 +62,7 @@ def unreachable(text: str) -> tuple[int, str, str] | None:
         return None
     found = addresses_in(match["rest"])
     words = re.sub(r"^\S+(?:\s+\[[^\]]*\])?", "", match["rest"]).strip()
-    return (int(match["ttl"]), found[0], words) if found and words and "%" not in words and "=" not in words else None
+    return (int(match["ttl"]), found[0], words) if found and words and not re.search(r"[0-9%=*]", words) else None
 
 
 def parse(lines: Sequence[Line]) -> RegionProbe:
