@@ -291,6 +291,25 @@ def contains(spans: Spans, first: int, last: int) -> bool:
     return at >= 0 and last <= spans[at][1]
 
 
+def overlaps(spans: Spans, first: int, last: int) -> bool:
+    """Tell whether a set holds any address from first to last.
+
+    Parameters
+    ----------
+    spans
+        Disjoint and sorted, as from `union`.
+    first, last
+        Both included.
+
+    Returns
+    -------
+    met
+        Whether one of them is in the set.
+    """
+    at = bisect_right(spans, (last, 1 << 130)) - 1  # the last span that begins no later than the run ends
+    return at >= 0 and spans[at][1] >= first
+
+
 def count(spans: Spans) -> int:
     """Count the addresses of a set.
 

@@ -249,3 +249,90 @@ def watch_ranges(
     if ics is not None:
         write_whole(ics, drift.to_calendar())
     _shown_drift(drift, as_json)
+
+
+@app.command("audit", cls=ManyRegions)
+def audit_rules(
+    rules: Path | None = typer.Argument(None, help="The client's rules, in any of the known formats."),
+    region: list[str] = REGION,
+    option: str = OPTION,
+    turn: str = TURN,
+    static: str = STATIC,
+    from_subnets: list[str] = FROM,
+    instance: str | None = INSTANCE,
+    instance_id: str | None = INSTANCE_ID,
+    legacy_domain: bool = LEGACY,
+    no_saml: bool = NO_SAML,
+    global_resiliency: bool = RESILIENCY,
+    scheduling: bool = SCHEDULING,
+    app_calling: bool = APP_CALLING,
+    stateless: str | None = STATELESS,
+    media_less: bool = MEDIA_LESS,
+    attachments_bucket: str | None = BUCKET,
+    ec2_global: bool = EC2_GLOBAL,
+    ip_ranges: Path | None = RANGES,
+    capture: list[Path] = typer.Option([], "--capture", help="Hold what a capture contacted against the rules."),
+    as_json: bool = AS_JSON,
+) -> None:
+    """Hold a client's rules, or a capture, against what is required."""
+    from ccp_assess.cli.output import print_json
+
+    if rules is None and not capture:
+        raise typer.BadParameter("name the file of RULES, or a --capture FILE")
+    switches: dict[str, Any] = {
+        "turn": turn,
+        "static": static,
+        "from_subnets": from_subnets,
+        "instance": instance,
+        "instance_id": instance_id,
+        "legacy_domain": legacy_domain,
+        "saml": not no_saml,
+        "global_resiliency": global_resiliency,
+        "scheduling": scheduling,
+        "app_calling": app_calling,
+        "stateless": stateless,
+        "media_less": media_less,
+        "attachments_bucket": attachments_bucket,
+        "ec2_global": ec2_global,
+    }
+    if capture:
+        from ccp_assess.assess.allowlist_audit import audit_capture
+
+        document = audit_capture(
+            capture, _regions(region), option, rules=rules, ranges=_ranges(ip_ranges), switches=switches
+        )
+    else:
+        from ccp_assess.allowlist import audit, read_client_rules
+
+        found = audit(
+            read_client_rules(rules or Path()),
+            _regions(region),
+            option,  # type: ignore[arg-type]  # checked by audit
+            ranges=_ranges(ip_ranges),
+            **switches,
+        )
+        document = found.to_document()
+    if as_json:
+        print_json(document)
+        return
+    _shown_audit(document)
+
+
+def _shown_audit(document: dict[str, Any]) -> None:
+    from ccp_assess.cli.output import printable
+
+    lines = []
+    for row in document["missing"]:
+        part = f", {row['addresses_missing']} addresses of it" if row.get("addresses_missing") else ""
+        lines.append(
+            f"MISSING   {row['target']} {row['port']}/{row['transport']} {row['direction']}{part}: {row['symptom']}"
+        )
+    for key, word in (("too_wide", "TOO WIDE"), ("stale", "STALE   ")):
+        lines += [f"{word}  line {row['line']}: {row['rule']}: {row['why']}" for row in document[key]]
+    for row in document["covered"]:
+        by = ", ".join(f"line {held['line']}" for held in row.get("covered_by", []))
+        lines.append(f"covered   {row['target']} {row['port']}/{row['transport']}" + (f" by {by}" if by else ""))
+    keys = ("missing", "too_wide", "stale", "covered")
+    lines += [f"- {note}" for note in document["notes"]]
+    lines.append(", ".join(f"{len(document[key])} {key.replace('_', ' ')}" for key in keys) + ".")
+    typer.echo("\n".join(printable(line) for line in lines))

@@ -1,0 +1,164 @@
+"""FortiGate: the `config … edit … set … next end` of a backup or of `show firewall`."""
+
+from __future__ import annotations
+
+import shlex
+
+from ccp_assess.allowlist.inputs.model import (
+    EVERY_PORT,
+    Addresses,
+    ClientRule,
+    ClientRules,
+    Skipped,
+    merged,
+    of_masked,
+    of_prefixes,
+    of_range,
+    read_ports,
+)
+from ccp_assess.errors import ParseError
+from ccp_assess.prefixes import parse_prefix
+
+_DEEPEST = 12
+_PREDEFINED: dict[str, list[tuple[str, int, int]]] = {
+    "ALL": [("any", *EVERY_PORT)],
+    "ALL_TCP": [("tcp", 1, 65535)],
+    "ALL_UDP": [("udp", 1, 65535)],
+    "HTTPS": [("tcp", 443, 443)],
+    "HTTP": [("tcp", 80, 80)],
+    "DNS": [("tcp", 53, 53), ("udp", 53, 53)],
+    "SSH": [("tcp", 22, 22)],
+    "NTP": [("udp", 123, 123), ("tcp", 123, 123)],
+    "PING": [],
+    "ALL_ICMP": [],
+}
+
+Entries = dict[str, dict[str, list[str]]]
+
+
+def read_fortigate(text: str) -> ClientRules:
+    """Read a configuration, or its firewall part alone.
+
+    Parameters
+    ----------
+    text
+        The file.
+
+    Returns
+    -------
+    rules
+        Of the firewall policies, in their order.
+    """
+    skipped = Skipped()
+    tables: dict[str, Entries] = {}
+    lines: dict[tuple[str, str], int] = {}
+    stack: list[str] = []
+    entry: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        bare = line.strip()
+        if not bare or bare.startswith("#"):
+            continue
+        try:
+            words = shlex.split(bare)
+        except ValueError:
+            skipped.add("quotes that do not close", number)
+            continue
+        if words[0] == "config":
+            stack.append(" ".join(words[1:]))
+            entry.append("")
+        elif words[0] == "end" and stack:
+            stack.pop()
+            entry.pop()
+        elif words[0] == "edit" and stack and len(words) > 1:
+            entry[-1] = words[1] if words[1] != "0" else f"0 line {number}"
+            tables.setdefault(stack[-1], {}).setdefault(entry[-1], {})
+            lines[stack[-1], entry[-1]] = number
+        elif words[0] == "next" and stack:
+            entry[-1] = ""
+        elif words[0] in {"set", "append"} and stack and entry[-1] and len(words) > 1:
+            values = tables[stack[-1]][entry[-1]].setdefault(words[1], [])
+            if words[0] == "set":
+                values.clear()
+            values.extend(words[2:])
+    rules: list[ClientRule] = []
+    for name, policy in tables.get("firewall policy", {}).items():
+        number = lines["firewall policy", name]
+        if policy.get("status") == ["disable"]:
+            continue
+        try:
+            rules += _expanded(tables, name, policy, number)
+        except (ParseError, IndexError) as error:
+            skipped.add(str(error) or "cut short", number)
+    return ClientRules(format="FortiGate configuration", rules=tuple(rules), notes=skipped.notes())
+
+
+def _expanded(tables: dict[str, Entries], name: str, policy: dict[str, list[str]], line: int) -> list[ClientRule]:
+    source, _ = _side(tables, policy.get("srcaddr", []) + policy.get("srcaddr6", []))
+    destination, hosts = _side(tables, policy.get("dstaddr", []) + policy.get("dstaddr6", []))
+    if policy.get("dstaddr") == ["all"] and not policy.get("dstaddr6"):
+        destination = (((0, 2**32 - 1),), ())
+    allow = policy.get("action", ["deny"])[0] == "accept"
+    text = f"policy {policy.get('name', [name])[0][:80]}"
+    rows: list[ClientRule] = []
+    for transport, low, high in _services(tables, policy.get("service", [])):
+        row = ClientRule(line, text, allow, "both", transport, low, high, source, None, tuple(hosts), "policy")
+        if hosts:
+            rows.append(row)
+        if destination is not None or not hosts:
+            rows.append(row._replace(destination=destination, hosts=()))
+    return rows
+
+
+def _side(tables: dict[str, Entries], names: list[str]) -> tuple[Addresses | None, list[str]]:
+    if "all" in names:
+        return None, []
+    found = [_resolve(tables, name) for name in names]
+    sets = [one for inner, _ in found for one in inner]
+    hosts = [host for _, inner in found for host in inner]
+    return (merged(sets) if sets or not hosts else None), hosts
+
+
+def _resolve(tables: dict[str, Entries], name: str, depth: int = 0) -> tuple[list[Addresses], list[str]]:
+    if depth > _DEEPEST:
+        raise ParseError(f"the group {name[:60]} holds itself")
+    for table in ("firewall addrgrp", "firewall addrgrp6"):
+        if name in tables.get(table, {}):
+            inner = [_resolve(tables, member, depth + 1) for member in tables[table][name].get("member", [])]
+            return [one for sets, _ in inner for one in sets], [host for _, hosts in inner for host in hosts]
+    for table in ("firewall address", "firewall address6"):
+        if name in tables.get(table, {}):
+            return _address(tables[table][name], name)
+    raise ParseError(f"the address {name[:60]} is not in the file")
+
+
+def _address(held: dict[str, list[str]], name: str) -> tuple[list[Addresses], list[str]]:
+    for key in ("fqdn", "wildcard-fqdn"):
+        if held.get(key):
+            return [], [held[key][0].lower()]
+    if held.get("start-ip") and held.get("end-ip"):
+        return [of_range(held["start-ip"][0], held["end-ip"][0])], []
+    if held.get("ip6"):
+        return [of_prefixes([parse_prefix(held["ip6"][0], strict=False)])], []
+    subnet = held.get("subnet", [])
+    if len(subnet) == 2:
+        return [of_masked(subnet[0], subnet[1])], []
+    if len(subnet) == 1:
+        return [of_prefixes([parse_prefix(subnet[0], strict=False)])], []
+    raise ParseError(f"the address {name[:60]} has no subnet, range or name")
+
+
+def _services(tables: dict[str, Entries], names: list[str], depth: int = 0) -> list[tuple[str, int, int]]:
+    rows: list[tuple[str, int, int]] = []
+    for name in names:
+        custom = tables.get("firewall service custom", {}).get(name)
+        group = tables.get("firewall service group", {}).get(name)
+        if custom is not None:
+            for key, transport in (("tcp-portrange", "tcp"), ("udp-portrange", "udp")):
+                rows += [(transport, *read_ports(part.partition(":")[0])) for part in custom.get(key, [])]
+        elif group is not None and depth < _DEEPEST:
+            rows += _services(tables, group.get("member", []), depth + 1)
+        elif name in _PREDEFINED:
+            rows += _PREDEFINED[name]
+        else:
+            raise ParseError(f"the service {name[:60]} is not in the file")
+    return rows
