@@ -9,6 +9,8 @@ made by ``tools/fit_distance.py``; ``docs/validation.md`` shows predicted agains
 from __future__ import annotations
 
 import csv
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -35,7 +37,7 @@ Floats = NDArray[np.float64]
 Ends = Literal["data_centres", "access"]
 """``data_centres``: both points are in the backbone; ``access``: one is an office or a home on the public Internet."""
 
-CHUNK = 100_000
+CHUNK = 50_000
 """Pairs that are computed at once: bounds the memory."""
 
 PASSING_MS = 20.0
@@ -256,12 +258,11 @@ def estimate_rtts(
     used = model or read_model()
     from_grid, to_grid = _grid(from_lat, from_lon), _grid(to_lat, to_lon)
     shape = np.broadcast_shapes(from_grid[0].shape, to_grid[0].shape)
-    starts, rows = _points(used, *from_grid), _positions(from_grid[0], shape)
-    targets, columns = _points(used, *to_grid), _positions(to_grid[0], shape)
-    results = np.empty((4, rows.size))
-    for begin in range(0, rows.size, CHUNK):
+    starts, targets = _end(used, from_grid, shape), _end(used, to_grid, shape)
+    results = np.empty((4, math.prod(shape)))
+    for begin in range(0, results.shape[1], CHUNK):
         part = slice(begin, begin + CHUNK)
-        results[:, part] = _estimate(used, starts.take(rows[part]), targets.take(columns[part]), ends)
+        results[:, part] = _estimate(used, starts(part), targets(part), ends)
     distance_km, rtt_ms, low_ms, high_ms = (row.reshape(shape) for row in results)
     return DistanceEstimates(great_circle_km=distance_km, rtt_ms=rtt_ms, rtt_low_ms=low_ms, rtt_high_ms=high_ms)
 
@@ -271,29 +272,29 @@ def _grid(latitudes: ArrayLike, longitudes: ArrayLike) -> tuple[Floats, Floats]:
     return lat, lon
 
 
-def _positions(grid: Floats, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return for every pair of the common shape which of the points it has at this end."""
-    return np.broadcast_to(np.arange(grid.size).reshape(grid.shape), shape).ravel()
+def _end(model: DistanceModel, grid: tuple[Floats, Floats], shape: tuple[int, ...]) -> Callable[[slice], _Points]:
+    """Return what gives one end of any part of the pairs; points that many pairs share are worked out once."""
+    latitudes, longitudes = grid[0].ravel(), grid[1].ravel()
+    if latitudes.size == math.prod(shape):
+        return lambda part: _points(model, latitudes[part], longitudes[part])
+    points = _points(model, latitudes, longitudes)
+    positions = np.broadcast_to(np.arange(latitudes.size).reshape(grid[0].shape), shape).ravel()
+    return lambda part: points.take(positions[part])
 
 
 def _points(model: DistanceModel, latitudes: Floats, longitudes: Floats) -> _Points:
-    lat, lon = latitudes.ravel(), longitudes.ravel()
-    hubs = np.empty((lat.size, NEAREST_HUBS), dtype=np.int64)
-    distances_km = np.empty((lat.size, NEAREST_HUBS))
-    for begin in range(0, lat.size, CHUNK):
-        part = slice(begin, begin + CHUNK)
-        hubs[part], distances_km[part] = nearest_hubs(model.network, lat[part], lon[part])
+    hubs, distances_km = nearest_hubs(model.network, latitudes, longitudes)
     stretch = model.network.entry_stretch[hubs]
     nearest = np.argmin(distances_km, axis=1)
     passing_ms = _passing_ms(distances_km)
     return _Points(
-        latitudes=lat,
-        longitudes=lon,
+        latitudes=latitudes,
+        longitudes=longitudes,
         hubs=hubs,
         entry_ms=stretch * distances_km / KM_PER_RTT_MS + passing_ms,
         passing_ms=passing_ms,
-        entry_stretch=stretch[np.arange(lat.size), nearest],
-        nearness=nearness(model.coefficients, lat, lon),
+        entry_stretch=stretch[np.arange(latitudes.size), nearest],
+        nearness=nearness(model.coefficients, latitudes, longitudes),
     )
 
 
@@ -319,9 +320,10 @@ def nearness(coefficients: Coefficients, latitudes: Floats, longitudes: Floats) 
     nearness
         One row per point, one column per measured Region [unitless].
     """
-    cosines = unit_vectors(latitudes, longitudes) @ unit_vectors(
-        coefficients.anchor_latitudes, coefficients.anchor_longitudes
-    ).T
+    cosines = (
+        unit_vectors(latitudes, longitudes)
+        @ unit_vectors(coefficients.anchor_latitudes, coefficients.anchor_longitudes).T
+    )
     distances_km = geo.EARTH_RADIUS_KM * np.arccos(np.clip(cosines, -1.0, 1.0))
     return np.asarray(np.exp(-distances_km / coefficients.anchor_km), dtype=np.float64)
 
