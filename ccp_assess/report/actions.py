@@ -123,7 +123,8 @@ def action_for(finding: dict[str, Any], regions: list[str]) -> Action:
     """
     code = str(finding.get("code") or "").upper()
     todo, owner = next(((words, who) for starts, words, who in _RULES if code.startswith(starts)), ("", "To be agreed"))
-    owner = _OWNER_BY_SIDE.get(str((finding.get("evidence") or {}).get("side")), owner)
+    if owner in {_NETWORK, _CARRIER}:  # these depend on the side of the trouble; the others on its kind
+        owner = _OWNER_BY_SIDE.get(str((finding.get("evidence") or {}).get("side")), owner)
     return Action(
         todo=str(finding.get("action") or todo),
         owner=str(finding.get("owner") or owner),

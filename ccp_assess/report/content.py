@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import platform
+import re
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from importlib import metadata, resources
@@ -30,6 +31,10 @@ MOST_PATHS = 4
 MOST_CALL_ROWS = 200
 
 
+_WHOSE_LIMIT = re.compile(r"\.?\s*\((?:critical|warning|info) from [^()]*(?:\([^()]*\)[^()]*)*\)\.?$")
+"""Whose limit a finding rests on: said in the chapter, left out on the first page."""
+
+
 def front_findings(findings: Iterable[dict[str, Any]], count: int = 3) -> list[dict[str, Any]]:
     """Return the findings for the first page: the gravest, not three times the same.
 
@@ -49,8 +54,8 @@ def front_findings(findings: Iterable[dict[str, Any]], count: int = 3) -> list[d
     seen: set[str] = set()
     fresh = [row for row in rows if not (row["code"] in seen or seen.add(row["code"]))]  # type: ignore[func-returns-value]
     rest = [row for row in rows if row not in fresh]
-    chosen = (fresh + rest)[:count]
-    return sorted(chosen, key=lambda row: SEVERITY_ORDER.get(row["severity"], 3))
+    chosen = sorted((fresh + rest)[:count], key=lambda row: SEVERITY_ORDER.get(row["severity"], 3))
+    return [{**row, "text": _WHOSE_LIMIT.sub(".", str(row["text"]))} for row in chosen]
 
 
 def finding_rows(assessment: Any) -> list[dict[str, Any]]:
@@ -74,6 +79,7 @@ def finding_rows(assessment: Any) -> list[dict[str, Any]]:
             {
                 "number": f"F{index}",
                 "code": finding["code"],
+                "call_id": finding.get("call_id"),
                 "severity": finding["severity"],
                 "word": SEVERITY_WORDS.get(finding["severity"], clean(finding["severity"], 20)),
                 "text": finding["text"],
@@ -386,6 +392,32 @@ def call_rows(assessment: Any) -> list[dict[str, Any]]:
     return sorted(rows, key=_badness)
 
 
+def call_notes(call: dict[str, Any], findings: list[dict[str, Any]]) -> list[str]:
+    """Return a call's own findings by number and name, gravest first; plain notes are left to the chapter.
+
+    Parameters
+    ----------
+    call
+        One of :func:`call_rows`.
+    findings
+        Rows of :func:`finding_rows`.
+
+    Returns
+    -------
+    notes
+        Such as ``F3 loss inbound``.
+    """
+    notes = []
+    for own in call["findings"]:
+        if own["severity"] == "info":
+            continue
+        fitting = (row for row in findings if (row["code"], row["text"]) == (own["code"], own["text"]))
+        row = next((row for row in fitting if row["call_id"] in {None, call["call_id"]}), None)
+        words = str(own["code"]).replace("_", " ").lower()
+        notes.append(clean(f"{row['number']} {words}" if row else words, 80))
+    return notes
+
+
 def _badness(call: dict[str, Any]) -> tuple[Any, ...]:
     grave = min((SEVERITY_ORDER.get(finding["severity"], 3) for finding in call["findings"]), default=3)
     mos, loss, rtt = call["in"]["mos_cqe"], call["in"]["loss_pct"], call["rtt_media_ms"]["p50"]
@@ -405,8 +437,17 @@ def worst_series(rows: list[dict[str, Any]]) -> list[CallSeries]:
     series
         At most three.
     """
-    series = (call_series(row["document"], row, row["seconds"]) for row in rows[: WORST_CALLS * 4])
+    ordered = sorted(rows, key=lambda row: not _shows_on_a_clock(row))  # a stable sort: else worst first
+    series = (call_series(row["document"], row, row["seconds"]) for row in ordered[: WORST_CALLS * 4])
     return [item for item in series if item.loss or item.media_rtt or item.relay_rtt][:WORST_CALLS]
+
+
+_ON_A_CLOCK = ("LOSS", "LATE", "JITTER", "OUTAGE", "SEND_STALLS", "RTT_VARIES", "CALL_DROPPED", "ONE_WAY", "HOLD")
+
+
+def _shows_on_a_clock(call: dict[str, Any]) -> bool:
+    """Whether something came and went during the call, so that its timeline tells more than its table."""
+    return any(str(finding["code"]).startswith(_ON_A_CLOCK) for finding in call["findings"])
 
 
 def rule_rows(allowlist: dict[str, Any] | None) -> list[dict[str, Any]]:

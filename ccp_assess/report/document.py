@@ -105,7 +105,7 @@ def report_context(assessment: Any) -> dict[str, Any]:
     """
     findings = content.finding_rows(assessment)
     measured = content.measurement_rows(assessment)
-    calls = content.call_rows(assessment)
+    calls = [{**row, "notes": content.call_notes(row, findings)} for row in content.call_rows(assessment)]
     option = next((o for o in content.option_rows(assessment.ranking) if o["chosen"]), None)
     allowlist = assessment.allowlist or {}
     documents = [entry["document"] for entry in assessment.captures]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,8 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ccp_assess.report.style import CRITICAL, FONT_SIZE, INK, PART_COLOURS, QUIET, axes_for, bare, label
+from ccp_assess.report.style import CRITICAL, FONT_SIZE, INK, PART_COLOURS, QUIET, axes_for, bare, label, tint
 from ccp_assess.report.words import known
+
+_STALL_MS = 100.0  # five packets late: short of it a sender is merely uneven
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,10 @@ class CallSeries:
         Offset, packets expected and packets lost of each second towards the agent [s, count, count].
     jitter
         Offset and jitter of each second towards the agent [s, ms].
+    gaps_out
+        Offset and longest time between two packets of the workstation in each second [s, ms].
+    moments
+        Offset and short name of findings that have a time [s].
     media_rtt, relay_rtt
         Offset and round-trip time of each answered request [s, ms].
     duration_s
@@ -36,6 +44,8 @@ class CallSeries:
     call: dict[str, Any]
     loss: tuple[tuple[float, int, int], ...]
     jitter: tuple[tuple[float, float], ...]
+    gaps_out: tuple[tuple[float, float], ...]
+    moments: tuple[tuple[float, str], ...]
     media_rtt: tuple[tuple[float, float], ...]
     relay_rtt: tuple[tuple[float, float], ...]
     duration_s: float | None
@@ -96,11 +106,17 @@ def call_series(document: dict[str, Any], call: dict[str, Any], seconds: Any = N
     duration = seconds_since(start, end)
     loss: dict[int, list[int]] = {}
     jitter: dict[int, float] = {}
+    gaps: dict[int, float] = {}
     for row in _rows(document.get("seconds") if seconds is None else seconds):
         at = seconds_since(start, row.get("time"))
-        if row.get("call_id") != call["call_id"] or row.get("direction") != "in" or at is None:
+        if row.get("call_id") != call["call_id"] or at is None:
             continue
-        counts, second = loss.setdefault(math.floor(at), [0, 0]), math.floor(at)
+        second = math.floor(at + 0.5)  # whole seconds of the wall clock, set beside those of the call
+        if row.get("direction") == "out" and known(row.get("longest_gap_ms")):
+            gaps[second] = max(gaps.get(second, 0.0), float(row["longest_gap_ms"]))
+        if row.get("direction") != "in":
+            continue
+        counts = loss.setdefault(second, [0, 0])
         lost = max(int(row.get("lost") or 0), 0)
         counts[0] += int(row.get("packets") or 0) + lost
         counts[1] += lost
@@ -111,10 +127,21 @@ def call_series(document: dict[str, Any], call: dict[str, Any], seconds: Any = N
         call=call,
         loss=tuple((float(at), counts[0], counts[1]) for at, counts in sorted(loss.items())),
         jitter=tuple((float(at), value) for at, value in sorted(jitter.items())),
+        gaps_out=tuple((float(at), value) for at, value in sorted(gaps.items())),
+        moments=tuple(_moments(call)),
         media_rtt=media_rtt,
         relay_rtt=relay_rtt,
         duration_s=duration,
     )
+
+
+def _moments(call: dict[str, Any]) -> Iterator[tuple[float, str]]:
+    """Yield when a finding of the call was seen first, where it says so."""
+    for finding in call.get("findings") or []:
+        evidence = finding.get("evidence") or {}
+        at = seconds_since(call.get("start_time"), evidence.get("first_time") or evidence.get("time"))
+        if at is not None:
+            yield at, str(finding["code"]).replace("_", " ").lower()
 
 
 Trips = tuple[tuple[float, float], ...]
@@ -161,31 +188,54 @@ def draw_call_timeline(result: Any, ax: Axes | None = None, *, call_id: str | No
         The picture; the axes hold three smaller ones.
     """
     series = _series_of(result, call_id)
+    rows = [_draw_loss, _draw_jitter, _draw_round_trips]
+    if max((gap for _, gap in series.gaps_out), default=0.0) > _STALL_MS:
+        rows.insert(2, _draw_gaps)
     if ax is None:
-        figure, ax = axes_for(None, 7.2, 2.75)
+        height = 0.62 + 0.72 * len(rows)
+        figure, ax = axes_for(None, 7.2, height)
         figure.set_layout_engine("none")
-        ax.set_position((0.06, 0.135, 0.93, 0.81))
+        ax.set_position((0.06, 0.40 / height, 0.93, 1 - 0.43 / height))
     else:
         figure, ax = axes_for(ax)
     ax.axis("off")
-    length = (
-        max(series.duration_s or 0.0, *(at for at, *_ in (*series.loss, *series.media_rtt)), 1.0)
-        if (series.loss or series.media_rtt)
-        else max(series.duration_s or 0.0, 1.0)
-    )
-    rows = (_draw_loss, _draw_jitter, _draw_round_trips)
+    last = [at for at, *_ in (*series.loss, *series.media_rtt)]
+    length = max(series.duration_s or 0.0, *last, 1.0) if last else max(series.duration_s or 0.0, 1.0)
+    heading = 0.36 / len(rows)
+    high = 1 / len(rows) - heading
     for index, draw in enumerate(rows):
-        small = ax.inset_axes((0.0, 0.72 - index * 0.36, 1.0, 0.215))
+        small = ax.inset_axes((0.0, 1.0 - (index + 1) * (high + heading), 1.0, high))
         bare(small, grid="y")
-        draw(small, series)
         small.set_xlim(min(0.0, -0.02 * length), length * 1.01)
         small.tick_params(labelsize=FONT_SIZE - 1)
-        small.yaxis.set_major_locator(_few())
+        if draw(small, series):
+            small.yaxis.set_major_locator(_few())
+        for at, _ in series.moments:
+            small.axvline(at, color=CRITICAL, linewidth=0.8, linestyle=(0, (1, 1)), zorder=1)
         if index < len(rows) - 1:
             small.set_xticklabels([])
         else:
             small.set_xlabel("Seconds since the call began", fontsize=FONT_SIZE - 0.5, color=INK)
+        if index == 0:
+            _name_moments(small, series, length)
     return figure, ax
+
+
+def _name_moments(small: Axes, series: CallSeries, length: float) -> None:
+    """Write what happened at a moment above its line, if it does not run into the heading."""
+    for at, words in series.moments[:2]:
+        right = at > 0.75 * length
+        if at > 0.36 * length:
+            small.text(
+                at,
+                1.06,
+                f"{words} " if right else f" {words}",
+                transform=small.get_xaxis_transform(),
+                fontsize=FONT_SIZE - 1,
+                color=CRITICAL,
+                ha="right" if right else "left",
+                va="bottom",
+            )
 
 
 def _few() -> MaxNLocator:
@@ -208,7 +258,7 @@ def _name(small: Axes, words: str) -> None:
     small.text(0.0, 1.06, words, transform=small.transAxes, fontsize=FONT_SIZE - 0.5, color=INK, ha="left", va="bottom")
 
 
-def _absent(small: Axes, words: str) -> None:
+def _absent(small: Axes, words: str) -> bool:
     small.set_yticks([])
     small.text(
         0.5,
@@ -221,23 +271,47 @@ def _absent(small: Axes, words: str) -> None:
         va="center",
         style="italic",
     )
+    return False
 
 
-def _draw_loss(small: Axes, series: CallSeries) -> None:
+def _silences(series: CallSeries) -> list[tuple[float, float]]:
+    """Return spans of two seconds or more, after the first packet and within the call, in which nothing arrived."""
+    heard = [at for at, expected, lost in series.loss if expected > lost]
+    if not heard:
+        return []
+    edges = [*heard, math.floor(series.duration_s)] if series.duration_s else heard
+    return [(first + 1, second) for first, second in itertools.pairwise(edges) if second - first - 1 >= 2]
+
+
+def _draw_loss(small: Axes, series: CallSeries) -> bool:
     _name(small, "Loss towards the agent, each second [%]")
     if not series.loss:
-        _absent(small, "unknown: no one-second series")
-        return
+        return _absent(small, "unknown: no one-second series")
+    for start, end in _silences(series):
+        small.axvspan(
+            start, end, facecolor=tint(CRITICAL, 0.14), edgecolor=CRITICAL, linewidth=0.6, linestyle=":", zorder=1
+        )
+        if end - start > 0.08 * (series.duration_s or end):
+            small.text(
+                (start + end) / 2,
+                0.5,
+                "nothing arrived",
+                transform=small.get_xaxis_transform(),
+                fontsize=FONT_SIZE - 1,
+                color=CRITICAL,
+                ha="center",
+                va="center",
+            )
     shares = [100 * lost / expected if expected else 0.0 for _, expected, lost in series.loss]
     small.bar([at for at, *_ in series.loss], shares, width=1.0, align="edge", color=CRITICAL, zorder=2)
     small.set_ylim(0, max(5.0, max(shares) * 1.15))
+    return True
 
 
-def _draw_jitter(small: Axes, series: CallSeries) -> None:
+def _draw_jitter(small: Axes, series: CallSeries) -> bool:
     _name(small, "Jitter towards the agent, RFC 3550 [ms]")
     if not series.jitter:
-        _absent(small, "unknown")
-        return
+        return _absent(small, "unknown")
     small.plot(
         [at for at, _ in series.jitter],
         [value for _, value in series.jitter],
@@ -247,13 +321,27 @@ def _draw_jitter(small: Axes, series: CallSeries) -> None:
         drawstyle="steps-post",
     )
     small.set_ylim(0, max(10.0, 1.15 * max(value for _, value in series.jitter)))
+    return True
 
 
-def _draw_round_trips(small: Axes, series: CallSeries) -> None:
+def _draw_gaps(small: Axes, series: CallSeries) -> bool:
+    _name(small, "Longest time between two packets of the workstation [ms]")
+    small.plot(
+        [at for at, _ in series.gaps_out],
+        [value for _, value in series.gaps_out],
+        color=PART_COLOURS["transfer"],
+        linewidth=1.6,
+        zorder=2,
+        drawstyle="steps-post",
+    )
+    small.set_ylim(0, 1.15 * max(value for _, value in series.gaps_out))
+    return True
+
+
+def _draw_round_trips(small: Axes, series: CallSeries) -> bool:
     _name(small, "Round trip to the media server (●) and to the relay (△) [ms]")
     if not series.media_rtt and not series.relay_rtt:
-        _absent(small, "unknown: no answered STUN request")
-        return
+        return _absent(small, "unknown: no answered STUN request")
     small.plot(
         [at for at, _ in series.media_rtt],
         [rtt for _, rtt in series.media_rtt],
@@ -276,3 +364,4 @@ def _draw_round_trips(small: Axes, series: CallSeries) -> None:
     )
     top = max(rtt for _, rtt in (*series.media_rtt, *series.relay_rtt))
     small.set_ylim(0, max(20.0, top * 1.15))
+    return True

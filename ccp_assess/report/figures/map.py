@@ -81,7 +81,9 @@ def draw_map(result: Any, ax: Axes | None = None) -> tuple[Figure, Axes]:
     crowd = _crowd(framing, window)
     place = _inset_place(result, marks, window) if crowd else None
     if crowd is None or place is None:
-        _draw_labels(figure, ax, [mark for mark in marks if _x(mark, window) is not None], window, [])
+        _draw_labels(
+            figure, ax, result, marks=[mark for mark in marks if _x(mark, window) is not None], window=window, avoid=[]
+        )
         return figure, ax
     inset = ax.inset_axes(place)
     part = _window(crowd, _ASPECT * place[2] / place[3], margin=1.34, least=4.0)
@@ -89,7 +91,9 @@ def draw_map(result: Any, ax: Axes | None = None) -> tuple[Figure, Axes]:
     ax.indicate_inset(
         (part[0], part[1], part[2] - part[0], part[3] - part[1]), inset, edgecolor=QUIET, linewidth=0.8, alpha=1.0
     )
-    _draw_labels(figure, inset, [mark for mark in marks if _x(mark, part) is not None], part, [])
+    _draw_labels(
+        figure, inset, result, marks=[mark for mark in marks if _x(mark, part) is not None], window=part, avoid=[]
+    )
     outside = [mark for mark in marks if _x(mark, window) is not None and _x(mark, part) is None]
     frame = (window[2] - window[0], window[3] - window[1])
     covered = (
@@ -98,7 +102,7 @@ def draw_map(result: Any, ax: Axes | None = None) -> tuple[Figure, Axes]:
         window[0] + (place[0] + place[2]) * frame[0],
         window[1] + (place[1] + place[3]) * frame[1],
     )
-    _draw_labels(figure, ax, outside, window, [covered, part])
+    _draw_labels(figure, ax, result, marks=outside, window=window, avoid=[covered, part])
     return figure, ax
 
 
@@ -370,7 +374,7 @@ def _draw_legend(ax: Axes, marks: list[_Mark], result: Any) -> None:
         )
 
 
-def _draw_labels(figure: Figure, ax: Axes, marks: list[_Mark], window: Box, avoid: list[Box]) -> None:
+def _draw_labels(figure: Figure, ax: Axes, result: Any, *, marks: list[_Mark], window: Box, avoid: list[Box]) -> None:
     """Write names where there is room; the table beside the map names them all."""
     figure.draw_without_rendering()  # fixes the scale, so that sizes in points can be compared with places on the map
     scale = 72.0 / figure.dpi
@@ -395,7 +399,13 @@ def _draw_labels(figure: Figure, ax: Axes, marks: list[_Mark], window: Box, avoi
     corner, far = ax.transAxes.transform((0, 0)) * scale, ax.transAxes.transform((1, 1)) * scale
     frame = (corner[0] + 1, corner[1] + 1, far[0] - 1, far[1] - 1)
     inverse = ax.transData.inverted().transform
-    for item, text, box in zip(wanted, texts, place_labels(wanted, frame, obstacles), strict=True):
+    lines = [
+        point(window[0] + (x - window[0]) % 360, y)
+        for _, _, start, end in _legs(result)
+        for line in (great_circle(start, end, 120),)
+        for x, y in zip(line[:, 0], miller_y(line[:, 1]), strict=True)
+    ]
+    for item, text, box in zip(wanted, texts, place_labels(wanted, frame, obstacles, lines), strict=True):
         if box is None:
             text.remove()
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 Box = tuple[float, float, float, float]
@@ -29,7 +30,9 @@ class Wanted:
     radius: float
 
 
-def place_labels(wanted: list[Wanted], frame: Box, obstacles: list[Box]) -> list[Box | None]:
+def place_labels(
+    wanted: list[Wanted], frame: Box, obstacles: list[Box], lines: Sequence[tuple[float, float]] = ()
+) -> list[Box | None]:
     """Place labels greedily, first come first served; who finds no free place gets none.
 
     Parameters
@@ -40,6 +43,8 @@ def place_labels(wanted: list[Wanted], frame: Box, obstacles: list[Box]) -> list
         Where they must stay.
     obstacles
         What they must not cover (marks).
+    lines
+        Points of lines that they should rather not cover.
 
     Returns
     -------
@@ -57,7 +62,7 @@ def place_labels(wanted: list[Wanted], frame: Box, obstacles: list[Box]) -> list
     placed: list[Box | None] = []
     for item in wanted:
         free = (box for box in _candidates(item) if _inside(box, frame) and not any(overlap(box, t) for t in taken))
-        box = next(free, None)
+        box = min(enumerate(free), key=lambda found: (_crossings(found[1], lines), found[0]), default=(0, None))[1]
         placed.append(box)
         if box is not None:
             taken.append(box)
@@ -78,6 +83,10 @@ def overlap(a: Box, b: Box) -> bool:
         True if they share more than an edge.
     """
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _crossings(box: Box, lines: Sequence[tuple[float, float]]) -> int:
+    return sum(box[0] < x < box[2] and box[1] < y < box[3] for x, y in lines)
 
 
 def _inside(box: Box, frame: Box) -> bool:
