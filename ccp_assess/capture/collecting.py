@@ -259,8 +259,8 @@ def _stream(
         relay_transport = "tcp" if transport == "tcp" else "udp"
     path = row["path"]
     channel = int(tracker.paths["channel"][path]) if path >= 0 else 0
-    types = dict(sorted(zip(_cells(row["types"]), _cells(row["type_counts"]), strict=True), key=lambda pair: -pair[1]))
-    types = {kind: count for kind, count in types.items() if count}
+    counted = [pair for pair in zip(_cells(row["types"]), _cells(row["type_counts"]), strict=True) if pair[1]]
+    types = dict(sorted(counted, key=lambda pair: (-pair[1], pair[0])))
     payload_type = next(iter(types))
     rate = row["rate_hz"]
     known = rate > 0

@@ -178,19 +178,25 @@ class FileReader:
     def _header_bytes_by_content(self, head: bytes, order: str, usual: int) -> int:
         """Tell records with Kuznetzov's longer header under the usual magic number: follow both, believe what leads on."""
 
-        def leads_on(header_bytes: int) -> int:
+        def leads_on(header_bytes: int, *, strict: bool) -> int:
             at, good = 24, 0
             while at + header_bytes <= len(head) and good < 8:
                 _, fraction, captured, length = struct.unpack_from(order + "4I", head, at)
-                if captured > LARGEST_RECORD or fraction >= 1_000_000 or length < captured or length > LARGEST_RECORD:
+                if captured > LARGEST_RECORD:
+                    return -good
+                if strict and (fraction >= 1_000_000 or length < captured or length > LARGEST_RECORD):
                     return -good
                 at += header_bytes + captured
                 good += 1
             return good
 
-        plain = leads_on(usual)
-        longer = leads_on(24)
-        return 24 if plain <= 0 and longer >= 2 and longer > -plain else usual
+        plain = leads_on(usual, strict=True)
+        if plain > 0:
+            return usual
+        longer = leads_on(24, strict=True)
+        if longer < 2:  # neither makes sense: whichever leads further
+            longer, plain = abs(leads_on(24, strict=False)), abs(leads_on(usual, strict=False))
+        return 24 if longer >= 2 and longer > abs(plain) else usual
 
     # ---- pcapng blocks that are read in Python
 

@@ -14,7 +14,7 @@ from ccp_assess.traffic.playout import FIELDS as PLAYOUT_FIELDS
 from ccp_assess.traffic.playout import play
 from ccp_assess.traffic.streams import SECOND_ROW
 from ccp_assess.wire.columns import mixed
-from ccp_assess.wire.compiled import helper, kernel
+from ccp_assess.wire.compiled import helper, inlined, kernel
 from ccp_assess.wire.rtp import MEDIA, RTCP, STATIC_CLOCK_RATES_HZ
 
 Table = npt.NDArray[np.void]
@@ -151,19 +151,19 @@ N_STREAMS, N_SECONDS, CLOCK, EVICTED, LOST_SECONDS, LOST_STREAMS, ALL_SECONDS = 
 DONE, STREAMS_FULL, SECONDS_FULL = 0, 1, 2
 
 
-@helper
+@inlined
 def signed16(value: int) -> int:
     """Difference of sequence numbers."""
     return ((value + 0x8000) & 0xFFFF) - 0x8000
 
 
-@helper
+@inlined
 def signed32(value: int) -> int:
     """Difference of time stamps."""
     return ((value + 0x80000000) & 0xFFFFFFFF) - 0x80000000
 
 
-@helper
+@inlined
 def key_of(flow: int, path: int, ssrc: int) -> int:
     """Hash a stream's key."""
     return mixed((np.int64(flow) << 32) ^ np.int64(ssrc) ^ (np.int64(path) << 50))
@@ -183,7 +183,7 @@ def fill_index(streams: Table, count: int, index: npt.NDArray[np.int32]) -> None
         index[slot] = k
 
 
-@helper
+@inlined
 def plausible_pair(sequence_step: int, timestamp_step: int, gap_ns: int) -> int:
     """Judge two packets that follow each other: 1 progress, 0 says nothing (a duplicate), -1 not RTP."""
     if sequence_step == 0:
@@ -225,7 +225,7 @@ def is_plausible(rows: Table, first: int, count: int) -> bool:
     return good >= 6 and bad * 5 <= good and types * 2 <= count
 
 
-@helper
+@inlined
 def leave(s: np.void, bit_is_set: bool) -> None:
     """Account for a sequence number that leaves the window: nothing can arrive for it any more."""
     if bit_is_set:
@@ -238,21 +238,21 @@ def leave(s: np.void, bit_is_set: bool) -> None:
         s.run += 1
 
 
-@helper
+@inlined
 def is_seen(s: np.void, number: int) -> bool:
     """Look a sequence number up in the window."""
     place = number & (WINDOW - 1)
     return (s.seen[place >> 6] >> np.uint64(place & 63)) & np.uint64(1) != np.uint64(0)
 
 
-@helper
+@inlined
 def set_seen(s: np.void, number: int) -> None:
     """Note a sequence number in the window."""
     place = number & (WINDOW - 1)
     s.seen[place >> 6] |= np.uint64(1) << np.uint64(place & 63)
 
 
-@helper
+@inlined
 def clear_seen(s: np.void, number: int) -> None:
     """Make room for a sequence number in the window."""
     place = number & (WINDOW - 1)
@@ -317,7 +317,7 @@ def flush_second(s: np.void, stream: int, seconds: Table, counts: Numbers) -> No
         s.second_element_count[k] = 0
 
 
-@helper
+@inlined
 def level_element(s: np.void) -> int:
     """Find the header element that behaves like an audio level: on most packets, and either moving or silent."""
     best = -1
@@ -331,7 +331,7 @@ def level_element(s: np.void) -> int:
     return best
 
 
-@helper
+@inlined
 def take_element(s: np.void, element: int) -> None:
     """Note a one-byte header element."""
     if element == 0:

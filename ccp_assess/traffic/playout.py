@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ccp_assess.wire.compiled import helper
+from ccp_assess.wire.compiled import helper, inlined
 
 BINS = 80
 BIN_MS = 5.0
@@ -48,7 +48,7 @@ FIELDS = [
 """What the simulation remembers of a stream."""
 
 
-@helper
+@inlined
 def play(s: np.void, transit_ms: float, gap_ms: float) -> bool:
     """Let one packet arrive at the buffer.
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ccp_assess.wire.columns import mixed
-from ccp_assess.wire.compiled import helper, kernel
+from ccp_assess.wire.compiled import helper, inlined, kernel
 from ccp_assess.wire.datagram import BINDINGS_KEPT_PER_PATH, STUN_ROW, TCP_BYTES_KEPT
 from ccp_assess.wire.framing import (
     FRAMER,
@@ -154,7 +154,7 @@ DONE, FLOWS_FULL, ROWS_FULL = 0, 1, 2
 ETHERNET_MTU_ROOM = 9_216
 
 
-@helper
+@inlined
 def hash_of(packet: np.void) -> int:
     """Hash a 5-tuple the same way in both directions."""
     one = mixed(packet.src_low ^ mixed(packet.src_high + np.int64(packet.src_port)))
@@ -289,7 +289,7 @@ def note_stun(
     )
 
 
-@helper
+@inlined
 def put_media(
     packet: np.void,
     flow: np.void,
@@ -474,7 +474,7 @@ def classic_stun(buffer: Bytes, at: int, captured: int, length: int) -> bool:
     return be16(buffer, at) in (0x0001, 0x0101, 0x0111, 0x0002, 0x0102, 0x0112)
 
 
-@helper
+@inlined
 def never_media(port: int) -> bool:
     """Ports whose packets may look like RTP by chance and never are."""
     return port in (53, 67, 68, 69, 123, 137, 138, 161, 162, 500, 514, 520, 546, 547, 1900, 5353, 5355)
@@ -496,31 +496,16 @@ def on_udp(
     arena: Bytes,
     counts: Numbers,
 ) -> None:
-    """Sort a UDP payload by its first byte, a relay's by that of what it carries."""
+    """Sort a UDP payload that is neither media nor ChannelData by its first byte."""
     at = packet.payload
     captured = np.int64(packet.captured)
     length = np.int64(packet.length)
     if captured < 1:
         return
     first = buffer[at]
-    if 0x40 <= first <= 0x4F and captured >= 5:
-        body = be16(buffer, at + 2)
-        if 4 + body == length or (4 + body < length and 4 + (body + 3) // 4 * 4 == length):
-            path = path_of_channel(flow, flow_index, be16(buffer, at), paths, path_counts)
-            flow.is_turn = True
-            inner(
-                packet, flow, flow_index, ab, buffer, at + 4, min(captured - 4, body), body, path, be16(buffer, at),
-                RELAYED_BY_CHANNEL, False, turn, media, rare, stun, arena, counts,
-            )  # fmt: skip
-        return
     source = np.int64(packet.src_port)
     target = np.int64(packet.dst_port)
-    if 128 <= first <= 191:
-        if source != 53 and target != 53:
-            if not never_media(source) and not never_media(target):
-                put_media(packet, flow, flow_index, ab, buffer, at, captured, length, -1, RELAYED_NOT, media, counts)
-            return
-    elif first < 4:
+    if first < 4:
         if is_stun(buffer, at, captured, length):
             outer_stun(
                 packet, flow, flow_index, ab, buffer, at, captured, length, False, turn, paths, path_counts, media, rare,
@@ -920,7 +905,38 @@ def track(
         protocol = packet.protocol
         source = side_buffer if packet.aside else buffer
         if protocol == UDP:
-            on_udp(packet, flow, flow_index, ab, source, turn, paths, path_counts, media, rare, stun, arena, counts)
+            at = packet.payload
+            captured = np.int64(packet.captured)
+            if captured < 1:
+                continue
+            first = source[at]
+            path = -1
+            relayed = RELAYED_NOT
+            if 0x40 <= first <= 0x4F and captured >= 5:
+                body = be16(source, at + 2)
+                if 4 + body == length or (4 + body < length and 4 + (body + 3) // 4 * 4 == length):
+                    path = path_of_channel(flow, flow_index, be16(source, at), paths, path_counts)
+                    flow.is_turn = True
+                    relayed = RELAYED_BY_CHANNEL
+                    at += 4
+                    captured = min(captured - 4, body)
+                    length = body
+                    first = source[at] if captured > 0 else np.uint8(255)
+                else:
+                    continue
+            if 128 <= first <= 191 and (
+                relayed == RELAYED_BY_CHANNEL
+                or not (never_media(np.int64(packet.src_port)) or never_media(np.int64(packet.dst_port)))
+            ):
+                put_media(packet, flow, flow_index, ab, source, at, captured, length, path, relayed, media, counts)
+            elif relayed == RELAYED_BY_CHANNEL:
+                inner(
+                    packet, flow, flow_index, ab, source, at, captured, length, path,
+                    np.int64(paths[path].channel) if path >= 0 else 0, relayed, False, turn, media, rare, stun, arena,
+                    counts,
+                )  # fmt: skip
+            else:
+                on_udp(packet, flow, flow_index, ab, source, turn, paths, path_counts, media, rare, stun, arena, counts)
         elif protocol == TCP:
             on_tcp(
                 packet, flow, flow_index, ab, source, framers, streams, known, turn, paths, path_counts, media, rare,

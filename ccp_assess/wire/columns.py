@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ccp_assess.wire.compiled import helper, kernel
+from ccp_assess.wire.compiled import helper, inlined, kernel
 from ccp_assess.wire.ip import (
     FRAGMENT_BYTES,
     FRAGMENT_SLOTS,
@@ -143,7 +143,7 @@ COPY_SLOTS = 65_536
 DEEPEST_TUNNEL = 3
 
 
-@helper
+@inlined
 def count_skip(skips: Numbers, capture: int, reason: int, file_offset: int) -> None:
     """Count something left out; keep where the first was."""
     if skips[capture, reason, 0] == 0:
@@ -151,7 +151,7 @@ def count_skip(skips: Numbers, capture: int, reason: int, file_offset: int) -> N
     skips[capture, reason, 0] += 1
 
 
-@helper
+@inlined
 def note_frame(face: np.void, time_ns: int, is_cut: bool) -> None:
     """Count a frame at its interface."""
     if face.frames == 0:
@@ -229,7 +229,7 @@ def walk_pcap(
     return count, at, MORE, header
 
 
-@helper
+@inlined
 def time_of(ticks_high: int, ticks_low: int, face: np.void) -> int:
     """Convert a pcapng time stamp to nanoseconds."""
     ticks = (ticks_high << 32) | ticks_low
@@ -387,7 +387,7 @@ def gather(pool: Bytes, frames: Table, stop: int, buffer: Bytes) -> None:
         to += np.int64(frame.captured)
 
 
-@helper
+@inlined
 def mixed(value: int) -> int:
     """Scatter the bits of a number (the finaliser of SplitMix64)."""
     z = np.uint64(value)
@@ -601,7 +601,7 @@ def origin_of(buffer: Bytes, frame: np.void, link_type: int) -> int:
     return origin
 
 
-@helper
+@inlined
 def transport(buffer: Bytes, at: int, end: int, length: int, protocol: int, packet: np.void) -> int:
     """Read the transport header into a row of `PACKET`; return 0 or a negative reason."""
     packet.src_port = 0

@@ -12,6 +12,7 @@ import hashlib
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -22,6 +23,8 @@ import numba
 from numba.core import config
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+FORGET_AFTER_S = 30 * 86_400
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SOURCES = (
@@ -87,10 +90,10 @@ def kernel_folder() -> Path:
 
 
 def _remove_others(parent: Path, name: str) -> None:
-    """Remove kernels of older sources, so that the folder does not grow with every change."""
+    """Remove kernels of sources that nobody used for a month, so that the folder does not grow with every change."""
     for old in parent.glob("kernels-*"):
-        if old.name != name:
-            with suppress(OSError):
+        with suppress(OSError):
+            if old.name != name and time.time() - old.stat().st_mtime > FORGET_AFTER_S:
                 for path in sorted(old.rglob("*"), reverse=True):
                     path.rmdir() if path.is_dir() else path.unlink()
                 old.rmdir()
@@ -126,6 +129,23 @@ def kernel(function: Function) -> Function:
         compiled: Function = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     finally:
         config.CACHE_DIR = before
+    return compiled
+
+
+def inlined(function: Function) -> Function:
+    """Compile a function that only kernels call, into the very place of the call: for what every packet needs.
+
+    Parameters
+    ----------
+    function
+        A small step of a loop.
+
+    Returns
+    -------
+    inlined
+        The same function; arrays cost nothing to pass to it.
+    """
+    compiled: Function = numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
     return compiled
 
 

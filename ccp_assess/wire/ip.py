@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ccp_assess.wire.compiled import helper
+from ccp_assess.wire.compiled import helper, inlined
 from ccp_assess.wire.link import (
     CUT,
     IPV4,
@@ -81,7 +81,7 @@ FRAGMENTED = np.dtype(
 """One datagram that is being put together."""
 
 
-@helper
+@inlined
 def read_ipv4(buffer: Bytes, at: int, end: int, wire_end: int, header: npt.NDArray[np.void]) -> int:
     """Read an IPv4 header into ``header[0]``; return 0 or a negative reason."""
     if at + 20 > end:
@@ -203,7 +203,7 @@ def into_gre(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     return after_ethertype(buffer, here, end, protocol)
 
 
-@helper
+@inlined
 def into_udp_tunnel(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     """Look through VXLAN, GENEVE and GTP-U, each told by port and content; ``NOT_A_TUNNEL`` if it is none."""
     if at + 20 > end:
@@ -243,7 +243,7 @@ def into_udp_tunnel(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     return at, NOT_A_TUNNEL
 
 
-@helper
+@inlined
 def is_gtp(buffer: Bytes, at: int, end: int) -> bool:
     """Tell whether a UDP header is that of GTP-U."""
     return at + 4 <= end and (be16(buffer, at + 2) == 2152 or be16(buffer, at) == 2152)

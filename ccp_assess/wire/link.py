@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ccp_assess.wire.compiled import helper
+from ccp_assess.wire.compiled import helper, inlined
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -59,13 +59,13 @@ def link_name(link_type: int) -> str:
     return LINK_NAMES.get(link_type, f"UNKNOWN_{link_type}")
 
 
-@helper
+@inlined
 def be16(buffer: Bytes, at: int) -> int:
     """Read 16 bits in network order."""
     return (np.int64(buffer[at]) << 8) | np.int64(buffer[at + 1])
 
 
-@helper
+@inlined
 def be32(buffer: Bytes, at: int) -> int:
     """Read 32 bits in network order."""
     return (
@@ -76,19 +76,19 @@ def be32(buffer: Bytes, at: int) -> int:
     )
 
 
-@helper
+@inlined
 def be64(buffer: Bytes, at: int) -> int:
     """Read 64 bits in network order, as a signed number of the same bits."""
     return (be32(buffer, at) << 32) | be32(buffer, at + 4)
 
 
-@helper
+@inlined
 def le16(buffer: Bytes, at: int) -> int:
     """Read 16 bits in little-endian order."""
     return np.int64(buffer[at]) | (np.int64(buffer[at + 1]) << 8)
 
 
-@helper
+@inlined
 def le32(buffer: Bytes, at: int) -> int:
     """Read 32 bits in little-endian order."""
     return (
@@ -99,7 +99,7 @@ def le32(buffer: Bytes, at: int) -> int:
     )
 
 
-@helper
+@inlined
 def by_version(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     """Tell IPv4 from IPv6 by the first four bits."""
     if at >= end:
@@ -144,7 +144,7 @@ def after_ppp(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     return at, NO_IP
 
 
-@helper
+@inlined
 def after_ethertype(buffer: Bytes, at: int, end: int, kind: int) -> tuple[int, int]:
     """Follow tags (802.1Q, QinQ), MPLS labels, PPPoE and LLC until an IP header."""
     for _ in range(12):  # more tags than that are an attack
@@ -177,7 +177,7 @@ def after_ethertype(buffer: Bytes, at: int, end: int, kind: int) -> tuple[int, i
     return at, MALFORMED
 
 
-@helper
+@inlined
 def after_ethernet(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     """Read an Ethernet header."""
     if at + 14 > end:
@@ -253,7 +253,7 @@ def after_family(buffer: Bytes, at: int, end: int, network_order_only: bool) -> 
     return at, NO_IP
 
 
-@helper
+@inlined
 def network_layer(buffer: Bytes, at: int, end: int, link_type: int) -> tuple[int, int]:
     """Find the IP header of a frame.
 

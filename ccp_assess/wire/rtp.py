@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ccp_assess.wire.compiled import helper
+from ccp_assess.wire.compiled import helper, inlined
 from ccp_assess.wire.link import be16, be32
 
 Bytes = npt.NDArray[np.uint8]
@@ -44,7 +44,7 @@ STATIC_CLOCK_RATES_HZ = {
 """Clock rates of the static payload types (RFC 3551, tables 4 and 5; 1, 2 and 19 as older editions had them) [Hz]."""
 
 
-@helper
+@inlined
 def is_rtcp(buffer: Bytes, at: int, captured: int, length: int) -> bool:
     """Tell RTCP from RTP on a shared port; its length in words must fit."""
     if captured < 8 or buffer[at] >> 6 != 2:
@@ -53,7 +53,7 @@ def is_rtcp(buffer: Bytes, at: int, captured: int, length: int) -> bool:
     return 192 <= kind <= 223 and (be16(buffer, at + 2) + 1) * 4 <= length
 
 
-@helper
+@inlined
 def rtp_header_bytes(buffer: Bytes, at: int, captured: int, length: int) -> int:
     """Return the length of the RTP header with its extension; 0 if this cannot be RTP."""
     if captured < 12 or length < 12 or buffer[at] >> 6 != 2:
@@ -71,7 +71,7 @@ def rtp_header_bytes(buffer: Bytes, at: int, captured: int, length: int) -> int:
     return header
 
 
-@helper
+@inlined
 def read_media(buffer: Bytes, at: int, captured: int, length: int, header: int, row: np.void) -> None:
     """Read an RTP header into a row of `MEDIA`."""
     row.payload_type = buffer[at + 1] & 0x7F

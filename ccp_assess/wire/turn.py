@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ccp_assess.wire.compiled import helper
+from ccp_assess.wire.compiled import helper, inlined
 from ccp_assess.wire.ip import V4_PREFIX
 from ccp_assess.wire.link import be16, be32
 
@@ -49,16 +49,17 @@ TURN = np.dtype(
 """Attributes of the message at hand; a single row is reused."""
 
 
-@helper
+@inlined
 def is_stun(buffer: Bytes, at: int, captured: int, length: int) -> bool:
     """Tell a STUN message by its two zero bits, cookie and length."""
     if captured < 20 or buffer[at] > 63 or be32(buffer, at + 4) != COOKIE:
         return False
     body = be16(buffer, at + 2)
-    return body & 3 == 0 and body + 20 <= length
+    # Some calling apps do not pad: with cookie and exact length it is STUN all the same.
+    return body + 20 == length or (body & 3 == 0 and body + 20 < length)
 
 
-@helper
+@inlined
 def method_of(message_type: int) -> int:
     """Take the method out of a message type (RFC 8489, section 5)."""
     return (message_type & 0xF) | ((message_type & 0xE0) >> 1) | ((message_type & 0x3E00) >> 2)
@@ -122,7 +123,7 @@ def new_path(flow: np.void, flow_index: int, paths: Table, path_counts: npt.NDAr
     return index
 
 
-@helper
+@inlined
 def path_of_channel(
     flow: np.void, flow_index: int, channel: int, paths: Table, path_counts: npt.NDArray[np.int64]
 ) -> int:
