@@ -322,6 +322,13 @@ def assess_scan(scanned: Scan, *, host: str | None = None) -> CaptureAssessment:
         lookups=lookups,
         dialogues=dialogues,
         icmp_errors=icmp_errors,
+        cut_paths=frozenset(
+            paths.key(datagram.flow, datagram.channel, datagram.peer, datagram.time_ns)
+            for datagram in datagrams
+            if (datagram.channel or datagram.peer)
+            and datagram.payload[:1] < b"\x04"
+            and len(datagram.payload) < datagram.length
+        ),
         first_ns=min((first for first, _ in times if first is not None), default=None),
         last_ns=max((last for _, last in times if last is not None), default=None),
         host=host,

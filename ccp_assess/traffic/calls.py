@@ -91,7 +91,9 @@ def _call(evidence: Evidence, cluster: Cluster, clusters: list[Cluster], index: 
     setup = Setup(
         dns=dns_ms(evidence, flow, agent),
         allocate=allocate_ms(index, flow_number),
-        ice=None if hidden else ice_ms(index, checks, agent_is_a=agent_is_a, known=agent is not None),
+        ice=None
+        if hidden or evidence.cut_paths & set(cluster.paths)
+        else ice_ms(index, checks, agent_is_a=agent_is_a, known=agent is not None),
         dtls=dtls_ms(handshake),
         first_media=None if hidden or not inbound_ns else ms_from_ns(min(inbound_ns) - start_ns),
     )

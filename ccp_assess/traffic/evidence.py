@@ -42,6 +42,8 @@ class Evidence:
         Channels and peers.
     handshakes, lookups, dialogues, icmp_errors
         As read from the rare packets.
+    cut_paths
+        Paths on which the snaplen cut connectivity checks: their setup cannot be told.
     first_ns, last_ns
         First and last frame of the capture [ns].
     host
@@ -59,6 +61,7 @@ class Evidence:
     lookups: Sequence[Lookup] = ()
     dialogues: Sequence[Dialogue] = ()
     icmp_errors: Sequence[IcmpError] = ()
+    cut_paths: frozenset[PathKey] = frozenset()
     first_ns: int | None = None
     last_ns: int | None = None
     host: str | None = None
