@@ -16,11 +16,13 @@ from ccp_assess.selection.certainty import (
     tipping_points,
     value_of_measuring,
 )
+from ccp_assess.selection.findings import ranking_findings
 from ccp_assess.selection.journeys import SOFTPHONE_CODEC, handling_parts
 from ccp_assess.selection.legs import read_leg_constants
 from ccp_assess.selection.options import unknown_services
 from ccp_assess.selection.outcomes import MEAN, MOS, OVER_150, OVER_300, OVER_LIMIT
 from ccp_assess.selection.ranking import Outcome, Ranking
+from ccp_assess.selection.sizing import size_sites
 
 
 def ranking_document(ranking: Ranking) -> dict[str, Any]:
@@ -73,6 +75,30 @@ def ranking_document(ranking: Ranking) -> dict[str, Any]:
                 "efficient": point.efficient,
             }
             for point in pareto(ranking)
+        ],
+        "findings": [
+            {
+                "code": finding.code,
+                "severity": finding.severity,
+                "text": finding.text,
+                "evidence": finding.evidence,
+            }
+            for finding in ranking_findings(ranking)
+        ],
+        "sizing": [
+            {
+                "site_id": row.site_id,
+                "agents": row.agents,
+                "documented_mbps": row.documented_mbps,
+                "measured_mbps": row.measured_mbps,
+                "measured_basis": row.measured_basis,
+                "uplink_mbps": row.uplink_mbps,
+                "used_pct": row.used_pct,
+                "nat_ports": row.nat_ports,
+                "verdict": row.verdict,
+                "media_leaves": row.media_leaves,
+            }
+            for row in size_sites(ranking.prepared.sites)
         ],
         "rule": {
             "text": "share of calls over the limit, then mean MOS; among equals fewer instances, then fewer hops",

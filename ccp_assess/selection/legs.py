@@ -234,6 +234,14 @@ class AgentPoint:
     burst_ratio: float | None
     playout_ms: float | None
 
+    @property
+    def leg_key(self) -> str:
+        """Identity of its network path, whatever the access: the same path draws the same deviates."""
+        way = f"agent|{_place_key(self.site)}"
+        if self.hub is not None:
+            way += f"|{_place_key(self.hub)}"
+        return f"{way}|{self.key}" if self.measured else way
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegTable:
@@ -451,10 +459,11 @@ def _hub_of(site: Site, by_id: Mapping[str, Site]) -> Site | None:
     return by_id[site.via_site_id]
 
 
-def _site_key(site: Site, hub: Site | None, measured: Mapping[str, Mapping[str, SiteMeasurement]]) -> str:
-    def place(of: Site) -> str:
-        return f"{of.latitude:.4f},{of.longitude:.4f},{of.country or ''}"
+def _place_key(of: Site) -> str:
+    return f"{of.latitude:.4f},{of.longitude:.4f},{of.country or ''}"
 
+
+def _site_key(site: Site, hub: Site | None, measured: Mapping[str, Mapping[str, SiteMeasurement]]) -> str:
     def values(of: Site) -> str:
         entries = measured.get(of.site_id, {})
         return repr(
@@ -471,8 +480,8 @@ def _site_key(site: Site, hub: Site | None, measured: Mapping[str, Mapping[str, 
             ]
         )
 
-    own = f"agent|{place(site)}|{site.access}|{values(site) if measured.get(site.site_id) else ''}"
-    return f"{own}|{place(hub)}|{values(hub)}" if hub else own
+    own = f"agent|{_place_key(site)}|{site.access}|{values(site) if measured.get(site.site_id) else ''}"
+    return f"{own}|{_place_key(hub)}|{hub.access == 'direct_connect'}" if hub else own
 
 
 def _agent_point(
@@ -549,7 +558,7 @@ def agent_legs(points: Sequence[AgentPoint], regions: Sequence[Region], distance
     spokes = [row for row, point in enumerate(points) if point.hub is not None]
     first_leg = _site_to_hub([points[row] for row in spokes], distances) if spokes else None
     for row, point in enumerate(points):
-        if point.site.access == "direct_connect":
+        if (point.hub or point.site).access == "direct_connect":  # only from the edge router on
             part = Spread(median=median[row], low=low[row], high=high[row])
             part = part.times(factor.value, factor.low, factor.high)
             median[row], low[row], high[row] = part.median, part.low, part.high
@@ -573,7 +582,7 @@ def agent_legs(points: Sequence[AgentPoint], regions: Sequence[Region], distance
     if spokes:
         own_km, _ = _modelled([(p.site.latitude, p.site.longitude) for p in points], regions, distances, "access")
     return LegTable(
-        keys=tuple(point.key for point in points),
+        keys=tuple(point.leg_key for point in points),
         countries=tuple(place.country for place in exits),
         network=Spread(median=median, low=low, high=high),
         extras=tuple(point.extras for point in points),

@@ -143,6 +143,8 @@ class Prepared:
         How many worlds are simulated, and from which seed.
     row_order
         For ``callers``, ``transfers`` and ``reroutes``: our rows in the order of the client's table.
+    distances
+        The distance model of the modelled legs.
     """
 
     sites: tuple[Site, ...]
@@ -161,6 +163,7 @@ class Prepared:
     draw_count: int
     seed: int
     row_order: Mapping[str, tuple[int, ...]]
+    distances: Distances
     _memo: dict[object, object] = field(default_factory=dict, repr=False, compare=False)
 
     # --- sizes and names -------------------------------------------------------------------------------------
@@ -874,6 +877,7 @@ def prepare(
         draw_count=draws,
         seed=seed,
         row_order={"callers": caller_rows, "transfers": target_rows, "reroutes": device_rows},
+        distances=distances,
     )
     prepared.shares()  # refuses a client without agents or calls before any work
     return prepared
