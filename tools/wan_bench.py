@@ -8,7 +8,7 @@ server on 443. So unmodified mtr, traceroute, ping and our own probes measure wa
 Needs root (namespaces, TUN). It makes all it uses and takes it away again. What the kernel of this computer has no
 module for (netem) is not needed.
 
-    python tools/wan_bench.py PLAN.toml --out FOLDER [--site ID] [--keep-going]
+    python tools/wan_bench.py PLAN.toml --out FOLDER [--site ID]... [--region CODE]...
 """
 
 from __future__ import annotations
@@ -572,18 +572,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("plan", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--site", action="append")
+    parser.add_argument("--site", action="append", help="measure from these sites only")
+    parser.add_argument("--region", action="append", help="measure towards these Regions only")
     parser.add_argument("--parallel", type=int, default=4)
     chosen = parser.parse_args(arguments)
     plan = read_plan(chosen.plan)
-    wanted = [pair for pair in plan.ways if not chosen.site or pair[0] in chosen.site]
+    wanted = [
+        (site, code)
+        for site, code in plan.ways
+        if (not chosen.site or site in chosen.site) and (not chosen.region or code in chosen.region)
+    ]
     with Bench(plan) as bench, ThreadPoolExecutor(chosen.parallel) as pool:
         for paths in pool.map(lambda pair: measure(bench, *pair, chosen.out), wanted):
             for path in paths:
                 print(path)
         counts = bench.emulator.counts if bench.emulator else {}
     print(json.dumps({"packets": counts}), file=sys.stderr)
-    (chosen.out / "bench-truth.json").write_text(json.dumps(truth_of(plan), indent=1) + "\n", encoding="utf-8")
+    (chosen.out.parent / "bench-truth.json").write_text(json.dumps(truth_of(plan), indent=1) + "\n", encoding="utf-8")
     return 0
 
 

@@ -46,3 +46,37 @@ def test_the_plan_of_the_bench_is_the_truth_beside_the_sample():
     spec.loader.exec_module(module)
     plan = module.read_plan(place.with_name("wan_bench_sample.toml"))
     assert module.truth_of(plan) == json.loads((SAMPLE / "bench-truth.json").read_text())
+
+
+LAB = {
+    "captures/DEN/desk-call.pcap": "pcap/clean-snap96.pcap",
+    "captures/SLC/first-call-fails.pcap": "pcap/fail_udp_drop.pcap",
+    "captures/SLC/call-over-tcp.pcap": "pcap/tcp3478.pcap",
+    "captures/HOM/choppy-audio.pcap": "pcap/loss_window.pcap",
+    "captures/HOM/slow-computer.pcap": "pcap/agent_stall.pcap",
+    "captures/CPT/through-the-vpn.pcap": "pcap/delay150.pcap",
+    "probes/DEN/bench__us-west-2__lab-mtr.json": "trace/base/mtr.json",
+    "probes/DEN/bench__us-west-2__lab-traceroute-udp.txt": "trace/base/traceroute-udp.txt",
+    "probes/SLC/bench__us-west-2__lab-mtr-tcp443.json": "trace/base/mtr-tcp443.json",
+    "probes/HOM/bench__us-west-2__lab-mtr-report.txt": "trace/lan_loss10/mtr-report.txt",
+    "probes/HOM/bench__us-west-2__lab-ping.txt": "trace/lan_loss10/ping.txt",
+}
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", sorted(LAB))
+def test_what_comes_from_the_lab_is_the_labs_byte_for_byte(name, shared):
+    assert (SAMPLE / name).read_bytes() == (shared / "captures" / "lab" / LAB[name]).read_bytes()
+
+
+def test_the_readme_of_the_sample_tells_where_every_capture_and_lab_trace_comes_from():
+    told = (SAMPLE / "README.md").read_text()
+    captures = {path.relative_to(SAMPLE).as_posix() for path in (SAMPLE / "captures").glob("*/*")}
+    assert captures == {name for name in LAB if name.startswith("captures/")}
+    for name in captures:
+        assert f"`{name}`" in told
+        assert LAB[name].split("/")[1].split(".")[0] in told
+
+
+def test_the_sample_stays_small():
+    assert sum(path.stat().st_size for path in (SAMPLE / "captures").rglob("*") if path.is_file()) <= 3_000_000

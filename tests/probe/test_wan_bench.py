@@ -43,6 +43,11 @@ address = "10.45.0.2"
 first_hops = [{ address = "10.45.0.1", rtt_ms = 1 }]
 [sites.B.ways]
 us-east-1 = { rtt_ms = 20, hops = 5, loss_pct = 30 }
+[sites.V6]
+address = "2001:db8:44::2"
+first_hops = [{ address = "2001:db8:44::1", rtt_ms = 1 }, { address = "2001:db8:55::1", rtt_ms = 9 }]
+[sites.V6.ways]
+eu-central-1 = { rtt_ms = 30, hops = 3 }
 """
 
 
@@ -105,6 +110,15 @@ def test_real_tools_on_the_bench_are_read_to_the_configured_truth(bench, command
         else:
             assert set(hop.addresses or (hop.address,)) <= set(router.addresses)
             assert near(hop.rtt_min_ms, router.rtt_ms)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("command", ["mtr -6 --json -n -c 4 -i 0.1 -G 1 {}", "traceroute -6 -n -I -q 3 -w 2 {}"])
+def test_ways_over_ipv6_are_read_to_the_configured_truth(bench, command):
+    row = measured(bench, "V6", command.format(bench.plan.regions["eu-central-1"][0]))
+    assert (row.region_code, row.path.hop_count) == ("eu-central-1", 3)
+    assert [hop.address for hop in row.path.hops] == ["2001:db8:44::1", "2001:db8:55::1", "2600:f0f2:7103::20"]
+    assert near(row.rtt_min_ms, 30.0)
 
 
 @pytest.mark.root
