@@ -12,7 +12,7 @@ import csv
 import dataclasses
 import gzip
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +75,7 @@ PRIOR = {
     "hub_ms": (0.3, 0.3, 0.15),
     "leave_ms": (2.5, 2.0, 0.8),
 }
+ACCESS_KM, FAR_KM, PAIRS_OF_THE_WORLD = 1000.0, 500.0, 40
 PRIOR_WEIGHT, FAR_OFF = 0.0007, 0.35
 
 
@@ -182,6 +183,7 @@ def fit(pairs: Pairs, left_out: tuple[int, ...]) -> Coefficients:
     values = fit_values(pairs, used, metro_ms)
     residual = np.log(pairs.rtt_ms / plain_rtt(pairs, values, metro_ms))
     weights = correction_weights(pairs, used, residual)
+    nothing = np.zeros((len(waypoints.CONTINENTS),) * 2)
     return Coefficients(
         stretch={kind: round(values[kind], 4) for kind in waypoints.LINK_KINDS},
         hub_ms=round(values["hub_ms"], 4),
@@ -198,11 +200,13 @@ def fit(pairs: Pairs, left_out: tuple[int, ...]) -> Coefficients:
         spread_new=0.0,
         low=-1.0,
         high=1.0,
-        access_ms=0.0,
         access_spread_ms=0.0,
         access_spread=1.0,
-        access_low=-1.0,
-        access_high=1.0,
+        access_near_ms=0.0,
+        access_km=ACCESS_KM,
+        access_ms=nothing,
+        access_low=nothing,
+        access_high=nothing,
     )
 
 
@@ -291,14 +295,19 @@ class CountryPairs:
     km: np.ndarray
 
 
-def read_country_pairs(path: Path, coefficients: Coefficients) -> CountryPairs:
-    """Read RIPE Atlas country pairs; each country stands for its four largest cities, weighted by people."""
+def read_country_pairs(path: Path, coefficients: Coefficients, *, within: bool = False) -> CountryPairs:
+    """Read RIPE Atlas country pairs; each country stands for its four largest cities, weighted by people.
+
+    ``within`` asks for the pairs of probes within one country instead of those between two.
+    """
     largest = largest_cities()
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         rows = [
             row
             for row in csv.DictReader(file)
-            if row["rtt_avg"] and row["cty1"] != row["cty2"] and row["cty1"] in largest and row["cty2"] in largest
+            if row["rtt_avg"]
+            and (row["cty1"] == row["cty2"]) == within
+            and {row["cty1"], row["cty2"]} <= largest.keys()
         ]
     combinations = [
         (number, one, other)
@@ -335,27 +344,63 @@ def plausible(countries: CountryPairs) -> np.ndarray:
     return countries.lowest_ms >= 0.7 * countries.km / waypoints.KM_PER_RTT_MS
 
 
-def with_access(coefficients: Coefficients, countries: CountryPairs) -> Coefficients:
-    """Fit what access networks add: probes stand at both ends, so one end is half of it."""
+def continents_of(countries: CountryPairs) -> tuple[np.ndarray, np.ndarray]:
+    known = geo.read_countries()
+    index = np.array([[waypoints.CONTINENTS.index(known[code].continent) for code in pair] for pair in countries.codes])
+    return index[:, 0], index[:, 1]
+
+
+def with_access(coefficients: Coefficients, countries: CountryPairs, within: CountryPairs) -> Coefficients:
+    """Fit what access networks add: probes stand at both ends, so one end is half of it.
+
+    Near by it is the upper quartile within countries, since many pairs there share one network, which an office and
+    a Region do not. Far away every two continents have their own values, drawn towards those of the whole world.
+    """
+    near_ms = float(np.quantile(within.rtt_ms - within.predicted_ms, 0.75)) / 2.0
     kept = plausible(countries)
-    rtt, predicted = countries.rtt_ms[kept], countries.predicted_ms[kept]
-    both_ms = float(np.median(rtt - predicted))
-    expected = predicted + both_ms
+    rtt, predicted, km = countries.rtt_ms[kept], countries.predicted_ms[kept], countries.km[kept]
+    one, other = (index[kept] for index in continents_of(countries))
+    far = km >= FAR_KM
+    far_ms = near_ms + ((rtt - predicted) / 2.0 - near_ms) / -np.expm1(-km / ACCESS_KM)
+    partly = dataclasses.replace(
+        coefficients,
+        access_near_ms=round(near_ms, 2),
+        access_ms=np.round(by_continents(one, other, lambda part: np.median(far_ms[part & far])), 2),
+    )
+    expected = predicted + 2.0 * distance.access_added_ms(partly, (one, other), km)
     grid = itertools.product((2.0, 4.0, 8.0, 12.0, 16.0, 24.0), (0.02, 0.04, 0.07, 0.1, 0.15))
 
     def scale(point: tuple[float, float]) -> np.ndarray:
         return np.hypot(point[0], point[1] * expected)
 
     best = min(grid, key=lambda point: unlikeliness(rtt, expected, scale(point)))
-    low, high = ends_of_band(rtt, expected, scale(best), 0.90)
+    fitted = scale(best)
+
+    def end(which: int) -> np.ndarray:
+        return by_continents(
+            one, other, lambda part: ends_of_band(rtt[part], expected[part], fitted[part], 0.90)[which]
+        )
+
     return dataclasses.replace(
-        coefficients,
-        access_ms=round(both_ms / 2.0, 2),
+        partly,
         access_spread_ms=best[0],
         access_spread=best[1],
-        access_low=low,
-        access_high=high,
+        access_low=np.round(end(0), 3),
+        access_high=np.round(end(1), 3),
     )
+
+
+def by_continents(one: np.ndarray, other: np.ndarray, value: Callable[[np.ndarray], float]) -> np.ndarray:
+    """Work a value out for every two continents, as if ``PAIRS_OF_THE_WORLD`` more pairs had that of the world."""
+    count = len(waypoints.CONTINENTS)
+    world = value(np.ones(one.size, dtype=bool))
+    table = np.full((count, count), world)
+    for a, b in itertools.combinations_with_replacement(range(count), 2):
+        part = ((one == a) & (other == b)) | ((one == b) & (other == a))
+        if part.any():
+            total = part.sum() + PAIRS_OF_THE_WORLD
+            table[a, b] = table[b, a] = (part.sum() * value(part) + PAIRS_OF_THE_WORLD * world) / total
+    return table
 
 
 MEANINGS = {
@@ -370,11 +415,10 @@ MEANINGS = {
     "spread_new": ("1", "further relative error far from measured pairs"),
     "low": ("1", "lower end of the band, in spreads"),
     "high": ("1", "upper end of the band, in spreads"),
-    "access_ms": ("ms", "what one access network adds"),
+    "access_near_ms": ("ms", "what one access network adds within one place"),
+    "access_km": ("km", "distance within which that turns by two thirds into the value of the two continents"),
     "access_spread_ms": ("ms", "fixed part of the error with an access network"),
     "access_spread": ("1", "relative part of the error with an access network"),
-    "access_low": ("1", "lower end of that band, in spreads"),
-    "access_high": ("1", "upper end of that band, in spreads"),
 }
 
 
@@ -387,6 +431,19 @@ def write_tables(coefficients: Coefficients, pairs: Pairs) -> None:
         source = ACCESS_SOURCE if name.startswith("access") else SOURCE
         rows.append((name, getattr(coefficients, name), unit, meaning, source))
     write_csv("distance_model.csv", ("name", "value", "unit", "meaning", "source", "retrieved"), rows)
+    access = [
+        (
+            waypoints.CONTINENTS[a],
+            waypoints.CONTINENTS[b],
+            coefficients.access_ms[a, b],
+            coefficients.access_low[a, b],
+            coefficients.access_high[a, b],
+            ACCESS_SOURCE,
+        )
+        for a, b in itertools.combinations_with_replacement(range(len(waypoints.CONTINENTS)), 2)
+    ]
+    header = ("continent_a", "continent_b", "access_ms", "access_low", "access_high", "source", "retrieved")
+    write_csv("distance_access.csv", header, access)
     anchors = [
         (code, f"{latitude:.2f}", f"{longitude:.2f}", "AWS general reference; city level")
         for code, latitude, longitude in zip(pairs.codes, pairs.latitudes, pairs.longitudes, strict=True)
@@ -406,7 +463,7 @@ def write_csv(name: str, header: tuple[str, ...], rows: list[tuple]) -> None:
         writer.writerows((*row, RETRIEVED) for row in rows)
 
 
-def print_errors(coefficients: Coefficients, pairs: Pairs, unseen: list[Unseen], countries: CountryPairs) -> None:
+def print_errors(coefficients: Coefficients, pairs: Pairs, unseen: list[Unseen]) -> None:
     print("stretches", coefficients.stretch, "hub", coefficients.hub_ms, "leave", coefficients.leave_ms)
     for title, alone in (("one Region left out", True), ("seven Regions left out", False)):
         parts = [part for part in unseen if (len(part.fold) == 1) == alone]
@@ -414,13 +471,6 @@ def print_errors(coefficients: Coefficients, pairs: Pairs, unseen: list[Unseen],
     for part in unseen:
         if len(part.fold) == 1:
             print_group(f"  without {part.fold[0]}", coefficients, pairs, [part])
-    kept = plausible(countries)
-    expected = countries.predicted_ms + 2.0 * coefficients.access_ms
-    error = np.abs(countries.rtt_ms / expected - 1.0)
-    print(f"country pairs: {kept.sum()} of {kept.size}, median error {100 * np.median(error[kept]):.1f} %")
-    for low, high in itertools.pairwise((0, 1000, 3000, 6000, 10000, 20100)):
-        of_class = kept & (countries.km >= low) & (countries.km < high)
-        print(f"  {low} to {high} km: {of_class.sum()} pairs, median {100 * np.median(error[of_class]):.1f} %")
 
 
 def print_group(title: str, coefficients: Coefficients, pairs: Pairs, parts: list[Unseen]) -> None:
@@ -447,9 +497,10 @@ def main() -> None:
     unseen = [predict_unseen(pairs, left_out) for left_out in folds(len(pairs.codes), arguments.groups)]
     coefficients = with_band(fit(pairs, ()), pairs, unseen)
     countries = read_country_pairs(arguments.latency / COUNTRIES_FILE, coefficients)
-    coefficients = with_access(coefficients, countries)
+    within = read_country_pairs(arguments.latency / COUNTRIES_FILE, coefficients, within=True)
+    coefficients = with_access(coefficients, countries, within)
     write_tables(coefficients, pairs)
-    print_errors(coefficients, pairs, unseen, countries)
+    print_errors(coefficients, pairs, unseen)
 
 
 if __name__ == "__main__":

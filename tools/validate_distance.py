@@ -139,9 +139,11 @@ def read_other_provider(path: Path) -> tuple[list[tuple[str, str]], Compared]:
 
 
 def access_compared(shipped: Coefficients, countries: fitting.CountryPairs) -> Compared:
-    expected = countries.predicted_ms + 2.0 * shipped.access_ms  # a probe at either end
+    continents = fitting.continents_of(countries)
+    added_ms = distance.access_added_ms(shipped, continents, countries.km)
+    expected = countries.predicted_ms + 2.0 * added_ms  # a probe at either end
     scale = distance.access_scale_ms(shipped, expected)
-    low, high = distance._band(expected, scale, shipped.access_low, shipped.access_high)  # noqa: SLF001
+    low, high = distance._band(expected, scale, shipped.access_low[continents], shipped.access_high[continents])  # noqa: SLF001
     return Compared(measured_ms=countries.rtt_ms, predicted_ms=expected, low_ms=low, high_ms=high, km=countries.km)
 
 
@@ -254,9 +256,10 @@ def document(
         "",
         "RIPE Atlas country pairs: mean round trips between probes at home and office connections, so two access",
         "networks each. A country stands for its four largest cities, weighted by people. Pairs whose lowest round",
-        f"trip is below light are left out ({kept.sum():,} of {kept.size:,} kept). What one access network adds is",
-        f"{shipped.access_ms:.1f} ms; the band of pairs with an access network is fitted here, so the share inside is",
-        "no test, but the error is.",
+        f"trip is below light are left out ({kept.sum():,} of {kept.size:,} kept). What one access network adds and",
+        f"how far the band reaches depends on the continents: {shipped.access_near_ms:.0f} ms near by,",
+        f"{shipped.access_ms.min():.0f} to {shipped.access_ms.max():.0f} ms far away. These values are fitted here, so",
+        "the share inside the band is no test, but the error is.",
         "",
         *head("distance"),
         *by_distance(access.part(kept)),

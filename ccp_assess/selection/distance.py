@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ccp_assess import geo
 from ccp_assess.selection.waypoints import (
+    CONTINENTS,
     KM_PER_RTT_MS,
     LINK_KINDS,
     NEAREST_HUBS,
@@ -42,6 +43,9 @@ CHUNK = 50_000
 
 PASSING_MS = 20.0
 """Price of entering the network past a nearer hub, as over a border or a strait beside it."""
+
+LEAST_ACCESS_MS = 1.0
+"""No access line is faster than this round trip to anything outside its building."""
 
 PASSING_KM = 30.0
 """Hubs count as equally near when one is no further than twice the other and this."""
@@ -117,12 +121,16 @@ class Coefficients:
         Parts of the error: fixed, of pairs beside measured ones, of pairs far from them.
     low, high
         Fifth and 95th percentile of the scaled error.
-    access_ms
-        What one access network adds in the median [ms].
     access_spread_ms, access_spread
         Parts of the error where one end is an office or a home.
+    access_near_ms
+        What one access network adds within one place [ms].
+    access_km
+        Distance within which that turns by two thirds into the value of the two continents [km].
+    access_ms
+        What one access network adds in the median, detours between networks included, for every two continents [ms].
     access_low, access_high
-        Fifth and 95th percentile of the scaled error there.
+        Fifth and 95th percentile of the scaled error there, for every two continents.
     """
 
     stretch: dict[str, float]
@@ -140,11 +148,13 @@ class Coefficients:
     spread_new: float
     low: float
     high: float
-    access_ms: float
     access_spread_ms: float
     access_spread: float
-    access_low: float
-    access_high: float
+    access_near_ms: float
+    access_km: float
+    access_ms: Floats
+    access_low: Floats
+    access_high: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +176,7 @@ class _Points:
     passing_ms: Floats
     entry_stretch: Floats
     nearness: Floats
+    continents: NDArray[np.int64]
 
     def take(self, index: NDArray[np.int64]) -> _Points:
         """Return some of the points, one per entry of the index."""
@@ -177,6 +188,7 @@ class _Points:
             passing_ms=self.passing_ms[index],
             entry_stretch=self.entry_stretch[index],
             nearness=self.nearness[index],
+            continents=self.continents[index],
         )
 
 
@@ -294,6 +306,7 @@ def _points(model: DistanceModel, latitudes: Floats, longitudes: Floats) -> _Poi
         entry_ms=stretch * distances_km / KM_PER_RTT_MS + passing_ms,
         passing_ms=passing_ms,
         entry_stretch=stretch[np.arange(latitudes.size), nearest],
+        continents=model.network.continents[hubs[np.arange(latitudes.size), nearest]],
         nearness=nearness(model.coefficients, latitudes, longitudes),
     )
 
@@ -343,23 +356,54 @@ def _estimate(
     scale = error_scale_ms(coefficients, rtt_ms, newness)
     low_ms, high_ms = _band(rtt_ms, scale, coefficients.low, coefficients.high)
     if ends == "access":
-        rtt_ms, low_ms, high_ms = _with_access(coefficients, rtt_ms, low_ms, high_ms)
+        continents = (starts.continents, targets.continents)
+        added_ms = access_added_ms(coefficients, continents, distance_km)
+        rtt_ms, low_ms, high_ms = _with_access(coefficients, continents, added_ms, (rtt_ms, low_ms, high_ms))
     return distance_km, rtt_ms, np.maximum(low_ms, floor_ms), np.maximum(high_ms, rtt_ms)
 
 
-def _band(rtt_ms: Floats, scale_ms: Floats, low: float, high: float) -> tuple[Floats, Floats]:
+def _band(rtt_ms: Floats, scale_ms: Floats, low: float | Floats, high: float | Floats) -> tuple[Floats, Floats]:
     """Return the ends of the band: above in milliseconds, below by a ratio, so that it stays above nothing."""
     return rtt_ms * np.exp(low * scale_ms / rtt_ms), rtt_ms + high * scale_ms
 
 
+def access_added_ms(
+    coefficients: Coefficients, continents: tuple[NDArray[np.int64], NDArray[np.int64]], distance_km: Floats
+) -> Floats:
+    """Return what one access network adds: its line near by, and detours to where networks meet further away.
+
+    Parameters
+    ----------
+    coefficients
+        The fitted numbers.
+    continents
+        Of the two points, indices into ``CONTINENTS``.
+    distance_km
+        Distance of the two points [km].
+
+    Returns
+    -------
+    added_ms
+        Part of the round trip [ms].
+    """
+    degree = -np.expm1(-distance_km / coefficients.access_km)
+    far_ms = coefficients.access_ms[continents]
+    return np.asarray(coefficients.access_near_ms + (far_ms - coefficients.access_near_ms) * degree, dtype=np.float64)
+
+
 def _with_access(
-    coefficients: Coefficients, rtt_ms: Floats, low_ms: Floats, high_ms: Floats
+    coefficients: Coefficients,
+    continents: tuple[NDArray[np.int64], NDArray[np.int64]],
+    added_ms: Floats,
+    plain: tuple[Floats, Floats, Floats],
 ) -> tuple[Floats, Floats, Floats]:
     """Add an access network; the band is never narrower than that between data centres."""
-    with_access_ms = rtt_ms + coefficients.access_ms
-    scale_ms = access_scale_ms(coefficients, with_access_ms)
-    low, high = _band(with_access_ms, scale_ms, coefficients.access_low, coefficients.access_high)
-    return with_access_ms, np.minimum(low_ms, low), np.maximum(high_ms + coefficients.access_ms, high)
+    rtt_ms, low_ms, high_ms = plain
+    expected_ms = rtt_ms + added_ms
+    scale_ms = access_scale_ms(coefficients, expected_ms)
+    low, high = _band(expected_ms, scale_ms, coefficients.access_low[continents], coefficients.access_high[continents])
+    low = np.maximum(low, LEAST_ACCESS_MS)
+    return expected_ms, np.minimum(low_ms, low), np.maximum(high_ms + added_ms, high)
 
 
 def _way_ms(model: DistanceModel, starts: _Points, targets: _Points, distance_km: Floats) -> Floats:
@@ -480,14 +524,38 @@ def read_coefficients() -> Coefficients:
     for row in _rows("distance_weights.csv"):
         a, b = index[row["anchor_a"]], index[row["anchor_b"]]
         weights[a, b] = weights[b, a] = float(row["weight"])
-    stretch = {kind: values.pop(f"stretch_{kind}") for kind in LINK_KINDS}
     return Coefficients(
-        stretch=stretch,
+        stretch={kind: values[f"stretch_{kind}"] for kind in LINK_KINDS},
+        hub_ms=values["hub_ms"],
+        metro_ms=values["metro_ms"],
+        leave_ms=values["leave_ms"],
+        leave_km=values["leave_km"],
+        direct_stretch=values["direct_stretch"],
+        anchor_km=values["anchor_km"],
         anchor_latitudes=np.array([float(row["latitude"]) for row in anchors]),
         anchor_longitudes=np.array([float(row["longitude"]) for row in anchors]),
         weights=weights,
-        **values,
+        spread_ms=values["spread_ms"],
+        spread_known=values["spread_known"],
+        spread_new=values["spread_new"],
+        low=values["low"],
+        high=values["high"],
+        access_spread_ms=values["access_spread_ms"],
+        access_spread=values["access_spread"],
+        access_near_ms=values["access_near_ms"],
+        access_km=values["access_km"],
+        access_ms=_by_continents("access_ms"),
+        access_low=_by_continents("access_low"),
+        access_high=_by_continents("access_high"),
     )
+
+
+def _by_continents(column: str) -> Floats:
+    table = np.zeros((len(CONTINENTS), len(CONTINENTS)))
+    for row in _rows("distance_access.csv"):
+        a, b = CONTINENTS.index(row["continent_a"]), CONTINENTS.index(row["continent_b"])
+        table[a, b] = table[b, a] = float(row[column])
+    return table
 
 
 def _rows(file: str) -> list[dict[str, str]]:

@@ -28,6 +28,9 @@ LINK_KINDS = ("land_dense", "land_north_america", "land_south_asia", "land_spars
 KM_PER_RTT_MS = 100.0
 """Kilometres of fibre per millisecond of round trip: 200 km/ms there and back."""
 
+CONTINENTS = ("AF", "AS", "EU", "NA", "OC", "SA")
+"""Codes of the continents that have hubs, as in ``reference/countries.csv``."""
+
 NEAREST_HUBS = 4
 """A point may enter the network at any of so many nearest hubs."""
 
@@ -50,6 +53,8 @@ class Waypoints:
         Of all waypoints [decimal degrees].
     is_hub
         Which of them are cities where traffic can enter.
+    continents
+        Continent of each hub, index into ``CONTINENTS``; -1 for bends at sea.
     starts, ends
         Indices of the waypoints that each link joins.
     kinds
@@ -62,6 +67,7 @@ class Waypoints:
     latitudes: Floats
     longitudes: Floats
     is_hub: NDArray[np.bool_]
+    continents: Indices
     starts: Indices
     ends: Indices
     kinds: Indices
@@ -82,6 +88,8 @@ class Network:
         Round trip between every two hubs [ms].
     entry_stretch
         Stretch of the way from a point to each hub [unitless].
+    continents
+        Continent of each hub, index into ``CONTINENTS``.
     """
 
     names: tuple[str, ...]
@@ -89,6 +97,7 @@ class Network:
     longitudes: Floats
     cost_ms: Floats
     entry_stretch: Floats
+    continents: Indices
 
 
 @cache
@@ -111,6 +120,7 @@ def read_waypoints() -> Waypoints:
         latitudes=latitudes,
         longitudes=longitudes,
         is_hub=np.array([row["kind"] == "hub" for row in points]),
+        continents=np.array([CONTINENTS.index(row["continent"]) if row["continent"] else -1 for row in points]),
         starts=starts,
         ends=ends,
         kinds=np.array([LINK_KINDS.index(row["kind"]) for row in links]),
@@ -144,6 +154,7 @@ def build_network(waypoints: Waypoints, stretch: Mapping[str, float], hub_ms: fl
         longitudes=waypoints.longitudes[hubs],
         cost_ms=cost[np.ix_(hubs, hubs)],
         entry_stretch=_entry_stretch(waypoints, factors)[hubs],
+        continents=waypoints.continents[hubs],
     )
 
 
