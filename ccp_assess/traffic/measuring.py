@@ -706,10 +706,28 @@ def accumulate(
     return stop, DONE
 
 
+@helper
+def median_of(values: npt.NDArray[np.float64], count: int) -> float:
+    """Return the median; the values are sorted in place (Shell's way: there are few)."""
+    gap = count // 2
+    while gap > 0:
+        for k in range(gap, count):
+            value = values[k]
+            place = k
+            while place >= gap and values[place - gap] > value:
+                values[place] = values[place - gap]
+                place -= gap
+            values[place] = value
+        gap //= 2
+    middle = count // 2
+    return values[middle] if count % 2 else (values[middle - 1] + values[middle]) / 2.0
+
+
 @kernel
-def finish(streams: Table, start: int, stop: int, seconds: Table, counts: Numbers) -> int:
+def finish(
+    streams: Table, start: int, stop: int, seconds: Table, counts: Numbers, slopes: npt.NDArray[np.float64]
+) -> int:
     """Settle streams after their last packet; return the first that found no room for its last second."""
-    slopes = np.empty(SKEW_POINTS * (SKEW_POINTS - 1) // 2, np.float64)
     for number in range(start, stop):
         if counts[N_SECONDS] + 2 > len(seconds):
             return number
@@ -722,14 +740,14 @@ def finish(streams: Table, start: int, stop: int, seconds: Table, counts: Number
         s.skew_ppm = np.nan
         if s.rate_hz > 0 and s.skew_count >= 8 and s.last_ns - s.first_ns > 30_000_000_000:
             n = 0
-            for j in range(s.skew_count):
+            for j in range(s.skew_count):  # Theil and Sen: the median of all slopes
                 for k in range(j):
                     apart = s.skew_time_ms[j] - s.skew_time_ms[k]
                     if apart > 0:
                         slopes[n] = (s.skew_transit_ms[j] - s.skew_transit_ms[k]) / apart
                         n += 1
             if n > 0:
-                s.skew_ppm = -np.median(slopes[:n]) * 1e6  # a fast sender makes transit times shrink
+                s.skew_ppm = -median_of(slopes, n) * 1e6  # a fast sender makes transit times shrink
     return stop
 
 
@@ -779,8 +797,9 @@ class MeasuringState:
         """
         start = 0
         count = int(self.counts[N_STREAMS])
+        slopes = np.empty(SKEW_POINTS * (SKEW_POINTS - 1) // 2)
         while start < count:
-            start = finish(self.streams, start, count, self.seconds, self.counts)
+            start = finish(self.streams, start, count, self.seconds, self.counts, slopes)
             if start < count:
                 self._new_chunk()
         self._new_chunk()
