@@ -209,8 +209,8 @@ def _over_limit(ranking: Ranking, best: Outcome) -> Iterator[Finding]:
                 code="CALLERS_OVER_LIMIT",
                 severity="warning",
                 text=(
-                    f"Callers from {origin.place or origin.country or origin.origin_id} would hear a delay of more than "
-                    f"{limit:.0f} ms in {100 * given[OVER_LIMIT]:.0f} % of calls (mean {given[MEAN]:.0f} ms, MOS "
+                    f"Callers from {origin.place or origin.country or origin.origin_id} would hear more than "
+                    f"{limit:.0f} ms of delay in {100 * given[OVER_LIMIT]:.0f} % of calls (mean {given[MEAN]:.0f} ms, MOS "
                     f"{given[MOS]:.2f})."
                 ),
                 evidence={

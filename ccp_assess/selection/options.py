@@ -9,7 +9,8 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ccp_assess.errors import ModelInputError
+from ccp_assess import services
+from ccp_assess.errors import ModelInputError, ReferenceFactError
 from ccp_assess.regions import Region, read_regions, region_by_code
 
 EU_COUNTRIES = frozenset(
@@ -157,6 +158,32 @@ class Option:
     excluded_by: tuple[str, ...] = ()
 
 
+def documented_offers(service: str, region_code: str) -> bool | None:
+    """Ask the services table; a service that it does not know at all is unknown everywhere, never a pass.
+
+    Parameters
+    ----------
+    service
+        As the client wrote it.
+    region_code
+        The Region.
+
+    Returns
+    -------
+    offered
+        ``None`` where nothing is documented.
+
+    Examples
+    --------
+    >>> documented_offers("voice", "eu-west-2"), documented_offers("crystal ball", "eu-west-2")
+    (True, None)
+    """
+    try:
+        return services.offers(service, region_code)
+    except ReferenceFactError:
+        return None
+
+
 def known_regions(codes: Sequence[str]) -> tuple[Region, ...]:
     """Look Regions up.
 
@@ -179,7 +206,7 @@ def known_regions(codes: Sequence[str]) -> tuple[Region, ...]:
 
 
 def region_exclusions(
-    region: Region, constraints: Constraints, offers: ServiceCatalogue | None = None, *, as_replica: bool = False
+    region: Region, constraints: Constraints, offers: ServiceCatalogue = documented_offers, *, as_replica: bool = False
 ) -> tuple[str, ...]:
     """Tell why a Region may not be chosen.
 
@@ -217,13 +244,13 @@ def region_exclusions(
     reasons.extend(
         f"services: {service} is not offered there"
         for service in constraints.services
-        if offers is not None and offers(service, code) is False
+        if offers(service, code) is False
     )
     return tuple(reasons)
 
 
 def unknown_services(
-    constraints: Constraints, region_codes: Sequence[str], offers: ServiceCatalogue | None
+    constraints: Constraints, region_codes: Sequence[str], offers: ServiceCatalogue
 ) -> tuple[str, ...]:
     """Name wanted services of which the table does not say whether these Regions offer them.
 
@@ -234,7 +261,7 @@ def unknown_services(
     region_codes
         Regions of an option.
     offers
-        The services table; without one every service is unknown.
+        The services table.
 
     Returns
     -------
@@ -242,9 +269,7 @@ def unknown_services(
         Their names.
     """
     return tuple(
-        service
-        for service in constraints.services
-        if offers is None or any(offers(service, code) is None for code in region_codes)
+        service for service in constraints.services if any(offers(service, code) is None for code in region_codes)
     )
 
 
@@ -255,7 +280,7 @@ def _resides(country: str, residency: Sequence[str]) -> bool:
 
 
 def build_options(
-    constraints: Constraints, instances: int = 1, offers: ServiceCatalogue | None = None
+    constraints: Constraints, instances: int = 1, offers: ServiceCatalogue = documented_offers
 ) -> tuple[Option, ...]:
     """List every option: single Regions, Global Resiliency pairs where wanted, and all combinations of instances.
 
@@ -303,7 +328,7 @@ def build_options(
     return tuple(found)
 
 
-def _pairs(regions: dict[str, Region], constraints: Constraints, offers: ServiceCatalogue | None) -> list[Option]:
+def _pairs(regions: dict[str, Region], constraints: Constraints, offers: ServiceCatalogue) -> list[Option]:
     pairs = []
     for code, region in regions.items():
         if region.replica_region is None or region.status not in {"general", "gov"}:

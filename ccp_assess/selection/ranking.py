@@ -21,6 +21,7 @@ from ccp_assess.selection.options import (
     ServiceCatalogue,
     Weights,
     build_options,
+    documented_offers,
 )
 from ccp_assess.selection.outcomes import MOS, OVER_LIMIT, Percentiles, percentiles
 from ccp_assess.selection.prepared import Placement, Prepared, Shares, Statistics, prepare
@@ -107,7 +108,7 @@ class Ranking:
     shares: Shares
     outcomes: tuple[Outcome, ...]
     rule: Rule
-    offers: ServiceCatalogue | None = None
+    offers: ServiceCatalogue = documented_offers
     _memo: dict[object, FloatArray] = field(default_factory=dict, repr=False, compare=False)
 
     # --- who wins --------------------------------------------------------------------------------------------
@@ -289,7 +290,7 @@ def rank_prepared(
     agents: Mapping[str, float] | None = None,
     call_shares: Mapping[str, float] | None = None,
     transfer_shares: Mapping[str, float] | None = None,
-    offers: ServiceCatalogue | None = None,
+    offers: ServiceCatalogue = documented_offers,
 ) -> Ranking:
     """Rank a prepared client: the part that a slider moves.
 
@@ -418,7 +419,7 @@ def rank(  # noqa: PLR0917 - the client's tables, in the order of its folder
     *,
     draws: int = 2000,
     seed: int = 1,
-    offers: ServiceCatalogue | None = None,
+    offers: ServiceCatalogue = documented_offers,
     distances: Distances = estimate_rtts,
 ) -> Ranking:
     """Rank where the instance, or the instances, should be.

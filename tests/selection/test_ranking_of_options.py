@@ -610,3 +610,15 @@ def test_any_client_gives_a_ranking_within_bounds_or_our_error(places, origins):
         )
     best, second = ranking.best, ranking.runner_up
     assert best.statistics.total[MOS] >= second.statistics.total[MOS] - 0.06 or best.statistics.total[MEAN] > 0
+
+
+def test_a_service_nobody_ever_heard_of_is_a_caveat_by_the_shipped_table_too():
+    caveats = rank_prepared(_MIXED, constraints=Constraints(services=("crystal ball",))).to_document()[
+        "recommendation"
+    ]["caveats"]
+    assert any("crystal ball" in caveat and "not in the services table" in caveat for caveat in caveats)
+
+
+def test_a_service_that_is_documented_as_missing_excludes_the_region():
+    reasons = _excluded(Constraints(services=("contact lens real-time",)))
+    assert any("not offered" in reason for reason in reasons["af-south-1",])
