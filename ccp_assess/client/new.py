@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from ccp_assess.client.settings import FILE
 from ccp_assess.client.workbook import QUESTIONNAIRE
 from ccp_assess.errors import TableError
 from ccp_assess.regions import read_regions
+from ccp_assess.services import service_names
 from ccp_assess.tables import COLUMNS, LAYOUTS, TableLayout
 
 _FOLDERS = {
@@ -107,8 +108,7 @@ def _write_if_missing(folder: Path, relative: Path, content: Callable[[], bytes]
 
 
 def _settings_bytes(name: str, today: date | None) -> bytes:
-    regions = list(read_regions())
-    known = "\n".join(f"#   {', '.join(regions[start : start + 5])}" for start in range(0, len(regions), 5))
+    known, services = _listed(list(read_regions())), _listed(service_names())
     text = f"""# Who the client is, what it allows, and what matters to it.
 # A line that begins with # is a comment; delete the # to make it count.
 # The tables stand beside this file: sites.csv, callers.csv, transfers.csv and reroutes.csv,
@@ -127,8 +127,9 @@ def _settings_bytes(name: str, today: date | None) -> bytes:
 {known}
 # Where data may lie: ISO country codes, or EU.
 # residency = ["EU", "GB"]
-# Services that the Region must offer, by the names of the services table.
-# services = []
+# Services that the Region must offer:
+{services}
+# services = ["voice"]
 # Whether a Global Resiliency pair of Regions is wanted, and whether there is a GovCloud account.
 # resiliency_pair = false
 # govcloud = false
@@ -146,6 +147,11 @@ def _settings_bytes(name: str, today: date | None) -> bytes:
 # probes_match = "auto"
 """
     return text.encode()
+
+
+def _listed(names: Sequence[str], each: int = 5) -> str:
+    """Return names as lines of comment."""
+    return "\n".join(f"#   {', '.join(names[start : start + each])}" for start in range(0, len(names), each))
 
 
 def _table_bytes(layout: TableLayout) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ccp_assess.client.workbook import CLIENT_SHEET, SETTINGS
 from ccp_assess.regions import read_regions
+from ccp_assess.services import service_names
 from ccp_assess.tables import COLUMNS, LAYOUTS, TableLayout
 
 ROWS_PREPARED = 300
@@ -31,7 +32,7 @@ _SETTING_HELP = {
     "allowed_regions": "AWS Regions that may be used, separated by commas; empty: all.",
     "excluded_regions": "AWS Regions that may not be used, separated by commas.",
     "residency": "Where data may lie: ISO country codes or EU, separated by commas; empty: anywhere.",
-    "services": "Services that the Region must offer, by the names of the services table.",
+    "services": "Services that the Region must offer, separated by commas; the known ones are listed below.",
     "resiliency_pair": "Whether a second Region shall stand by (Global Resiliency): true or false.",
     "govcloud": "Whether you have an AWS GovCloud account: true or false.",
     "weight_agents": "How much the agents' delay matters, 0 or more; empty: 1.",
@@ -90,8 +91,9 @@ def _write_settings(sheet: Any) -> None:
         help_cell = sheet.cell(row, 3, _SETTING_HELP[key])
         help_cell.alignment = Alignment(wrap_text=True, vertical="top")
         _add_validation(sheet, f"B{row}", title=key, prompt=_SETTING_HELP[key], **_setting_limits(key))
-    known = ", ".join(read_regions())
-    sheet.cell(len(SETTINGS) + 3, 3, f"Known Regions: {known}").alignment = Alignment(wrap_text=True)
+    lists = (("Regions", read_regions()), ("services", service_names()))
+    for row, (what, names) in enumerate(lists, start=len(SETTINGS) + 3):
+        sheet.cell(row, 3, f"Known {what}: {', '.join(names)}").alignment = Alignment(wrap_text=True)
     sheet.freeze_panes = "B2"
 
 

@@ -18,6 +18,7 @@ from ccp_assess.client.problems import Problems
 from ccp_assess.errors import CcpAssessError, TableError
 from ccp_assess.regions import read_regions
 from ccp_assess.selection.options import Constraints, Weights
+from ccp_assess.services import service_name
 
 FILE = "client.toml"
 
@@ -304,6 +305,17 @@ def _region(word: str) -> str:
     raise ValueError(f"Region {word[:60]!r} is unknown{hint}; known Regions are {', '.join(sorted(regions))}")
 
 
+def _services(value: object) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_service(word) for word in _words(value)))
+
+
+def _service(word: str) -> str:
+    try:
+        return service_name(word)
+    except CcpAssessError as error:
+        raise ValueError(str(error)) from None
+
+
 def _residency(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_jurisdiction(word) for word in _words(value)))
 
@@ -332,7 +344,7 @@ _SECTIONS: dict[str, dict[str, Callable[[object], object]]] = {
         "allowed_regions": _regions,
         "excluded_regions": _regions,
         "residency": _residency,
-        "services": _words,
+        "services": _services,
         "resiliency_pair": _yes_or_no,
         "govcloud": _yes_or_no,
     },

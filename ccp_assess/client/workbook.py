@@ -350,7 +350,8 @@ def _settings(sheets: Mapping[str, _Sheet]) -> dict[str, dict[str, Any]]:
 def _setting(name: str, value: object) -> object:
     """Return a cell as TOML would have it; what cannot be understood stays as it is and is refused later."""
     if name in _LISTS:
-        return [part for part in re.split(r"[\s,;]+", str(value)) if part]
+        marks = r"[,;\n]+" if name == "services" else r"[\s,;]+"  # names of services hold blanks
+        return [part.strip() for part in re.split(marks, str(value)) if part.strip()]
     if isinstance(value, datetime):
         return value.date()
     if isinstance(value, str):

@@ -63,6 +63,7 @@ def test_the_name_of_the_folder_stands_in_for_a_missing_name(folder: Path, write
         ('[constraints]\nexcluded_regions = ["London"]\n', 2, ["did you mean eu-west-2?", "af-south-1"]),
         ("[constraints]\nallowed_regions = [1, 2]\n", 2, ["list of names"]),
         ('[constraints]\nallowed_regions=["eu-west-2"]\nexcluded_regions=["eu-west-2"]\n', 3, ["both allowed"]),
+        ('[constraints]\nservices = ["teleport"]\n', 2, ["teleport", "voice"]),
         ('[constraints]\nresidency = ["Atlantis"]\n', 2, ["Atlantis", "ISO"]),
         ('[constraints]\nresiliency_pair = "yes"\n', 2, ["neither true nor false"]),
         ("[weights]\nagents = -1\n", 2, ["negative"]),

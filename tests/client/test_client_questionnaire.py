@@ -112,6 +112,7 @@ def test_the_clients_own_settings_are_read_and_those_of_the_file_come_first(laid
             "date": "2026-11-20",
             "allowed_regions": "eu-west-2, eu-central-1",
             "resiliency_pair": "true",
+            "services": "Contact Lens; voice",
             "weight_hops": 0.5,
         }
         for row, key in enumerate(SETTINGS, start=2):
@@ -121,6 +122,7 @@ def test_the_clients_own_settings_are_read_and_those_of_the_file_come_first(laid
     assert (client.name, client.date) == ("Acme", "2026-11-20")
     assert client.constraints.allowed_regions == ("eu-west-2", "eu-central-1")
     assert client.constraints.resiliency_pair
+    assert client.constraints.services == ("contact_lens", "voice")
     assert client.weights.hops == 0.5
     (laid_out / "client.toml").write_text('[client]\nname = "Acme Ltd"\n[weights]\nhops = 0.5\n', encoding="utf-8")
     client = read_client(laid_out)
