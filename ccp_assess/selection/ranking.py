@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ccp_assess.errors import ModelInputError
 from ccp_assess.selection.distance import estimate_rtts
 from ccp_assess.selection.legs import Distances, SiteMeasurement
 from ccp_assess.selection.options import (
@@ -320,6 +321,10 @@ def rank_prepared(
     constraints = constraints or Constraints()
     weights = (weights or Weights()).checked()
     shares = prepared.shares(agents, call_shares, transfer_shares)
+    if weights.agents + weights.callers <= 0 and shares.transfers.sum() <= 0:
+        raise ModelInputError(
+            "only transfers have a weight, and no calls are transferred; give agents or callers a weight above 0"
+        )
     found = [_outcome(prepared, option, shares, weights) for option in build_options(constraints, instances, offers)]
     open_to_choice = [o for o in found if not o.option.excluded_by and not o.empty_instances]
     order = _order(open_to_choice, Rule.for_weights(weights))

@@ -102,6 +102,8 @@ def test_an_impossible_choice_is_one_sentence_in_the_panel_and_the_answer_stays(
     assert "role='alert'" in panel.problem.value
     assert "weights of agents, callers and transfers are all 0" in panel.problem.value
     assert panel.ranking.best is not None
+    panel.transfers.value = 1.0
+    assert "no calls are transferred" in panel.problem.value
     panel.agents.value = 1.0
     assert panel.problem.value == ""
     assert panel.table.value != "" != before
