@@ -376,18 +376,27 @@ def with_access(coefficients: Coefficients, countries: CountryPairs, within: Cou
     best = min(grid, key=lambda point: unlikeliness(rtt, expected, scale(point)))
     fitted = scale(best)
 
-    def end(which: int) -> np.ndarray:
-        return by_continents(
-            one, other, lambda part: ends_of_band(rtt[part], expected[part], fitted[part], 0.90)[which]
-        )
-
     return dataclasses.replace(
         partly,
         access_spread_ms=best[0],
         access_spread=best[1],
-        access_low=np.round(end(0), 3),
-        access_high=np.round(end(1), 3),
+        access_low=np.round(
+            by_continents(one, other, lambda part: np.quantile(np.log(rtt / predicted)[part], 0.05)), 3
+        ),
+        access_high=np.round(
+            by_continents(one, other, lambda part: np.quantile(((rtt - expected) / fitted)[part], 0.95)), 3
+        ),
     )
+
+
+def access_band(coefficients: Coefficients, countries: CountryPairs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what the model expects of country pairs with a probe at either end, and the ends of its band."""
+    continents = continents_of(countries)
+    added_ms = distance.access_added_ms(coefficients, continents, countries.km)
+    expected = countries.predicted_ms + 2.0 * added_ms
+    scale = distance.access_scale_ms(coefficients, expected)
+    low = countries.predicted_ms * np.exp(coefficients.access_low[continents])
+    return expected, low, expected + coefficients.access_high[continents] * scale
 
 
 def by_continents(one: np.ndarray, other: np.ndarray, value: Callable[[np.ndarray], float]) -> np.ndarray:

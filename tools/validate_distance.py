@@ -139,11 +139,7 @@ def read_other_provider(path: Path) -> tuple[list[tuple[str, str]], Compared]:
 
 
 def access_compared(shipped: Coefficients, countries: fitting.CountryPairs) -> Compared:
-    continents = fitting.continents_of(countries)
-    added_ms = distance.access_added_ms(shipped, continents, countries.km)
-    expected = countries.predicted_ms + 2.0 * added_ms  # a probe at either end
-    scale = distance.access_scale_ms(shipped, expected)
-    low, high = distance._band(expected, scale, shipped.access_low[continents], shipped.access_high[continents])  # noqa: SLF001
+    expected, low, high = fitting.access_band(shipped, countries)
     return Compared(measured_ms=countries.rtt_ms, predicted_ms=expected, low_ms=low, high_ms=high, km=countries.km)
 
 

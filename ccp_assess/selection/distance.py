@@ -129,8 +129,10 @@ class Coefficients:
         Distance within which that turns by two thirds into the value of the two continents [km].
     access_ms
         What one access network adds in the median, detours between networks included, for every two continents [ms].
-    access_low, access_high
-        Fifth and 95th percentile of the scaled error there, for every two continents.
+    access_low
+        Fifth percentile of the logarithm of measured over estimated without access, for every two continents.
+    access_high
+        95th percentile of the scaled error with access, for every two continents.
     """
 
     stretch: dict[str, float]
@@ -362,7 +364,7 @@ def _estimate(
     return distance_km, rtt_ms, np.maximum(low_ms, floor_ms), np.maximum(high_ms, rtt_ms)
 
 
-def _band(rtt_ms: Floats, scale_ms: Floats, low: float | Floats, high: float | Floats) -> tuple[Floats, Floats]:
+def _band(rtt_ms: Floats, scale_ms: Floats, low: float, high: float) -> tuple[Floats, Floats]:
     """Return the ends of the band: above in milliseconds, below by a ratio, so that it stays above nothing."""
     return rtt_ms * np.exp(low * scale_ms / rtt_ms), rtt_ms + high * scale_ms
 
@@ -400,9 +402,8 @@ def _with_access(
     """Add an access network; the band is never narrower than that between data centres."""
     rtt_ms, low_ms, high_ms = plain
     expected_ms = rtt_ms + added_ms
-    scale_ms = access_scale_ms(coefficients, expected_ms)
-    low, high = _band(expected_ms, scale_ms, coefficients.access_low[continents], coefficients.access_high[continents])
-    low = np.maximum(low, LEAST_ACCESS_MS)
+    low = np.maximum(rtt_ms * np.exp(coefficients.access_low[continents]), LEAST_ACCESS_MS)
+    high = expected_ms + coefficients.access_high[continents] * access_scale_ms(coefficients, expected_ms)
     return expected_ms, np.minimum(low_ms, low), np.maximum(high_ms + added_ms, high)
 
 
