@@ -468,3 +468,14 @@ def test_addresses_survive_brackets_and_blanks(a, b, c):
 def test_durations_survive_writing(value):
     assert milliseconds(f"{value:.3f}") == pytest.approx(value, abs=0.0005)
     assert milliseconds(f"{value:.3f}".replace(".", ",")) == pytest.approx(value, abs=0.0005)
+
+
+def test_only_a_part_of_windows_replies_does_not_make_loss():
+    text = "\n".join(line for number, line in enumerate(TEXTS["ping_ru"].splitlines()) if number not in {2, 3})
+    row = only(text)
+    assert (row.sent, row.received, [rtt for rtt in row.rtts_ms if rtt is not None]) == (4, 3, [20.0, 13.0])
+
+
+def test_a_deviation_that_is_no_number_does_not_hide_the_sums():
+    text = "PING 8.8.8.8 (8.8.8.8): 56 data bytes\n\n--- 8.8.8.8 ping statistics ---\n1 packets transmitted, 1 packets received, 0.0% packet loss\nround-trip min/avg/max/stddev = 9.1/9.1/9.1/nan ms\n"
+    assert (only(text).rtt_min_ms, only(text).received) == (9.1, 1)

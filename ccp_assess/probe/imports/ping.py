@@ -35,7 +35,7 @@ _STAMP = re.compile(r"^\[(?P<time>[0-9]{9,11}\.[0-9]{1,9})\]")
 _TITLE_UNIX = re.compile(r"^\s*--- (?P<name>\S{1,255}) .*---\s*$")
 _COUNTS_UNIX = re.compile(r"^\s*(?P<sent>[0-9]{1,9})\s\D{1,60}?(?P<received>[0-9]{1,9})\s.*?[0-9.,]{1,9}\s?%")
 _TIMES_UNIX = re.compile(
-    r"=\s*(?P<min>[0-9]{1,9}(?:[.,][0-9]{1,6})?)/(?P<avg>[0-9]{1,9}(?:[.,][0-9]{1,6})?)/(?P<max>[0-9]{1,9}(?:[.,][0-9]{1,6})?)(?:/[0-9.,]{1,16})?\s*ms"
+    r"=\s*(?P<min>[0-9]{1,9}(?:[.,][0-9]{1,6})?)/(?P<avg>[0-9]{1,9}(?:[.,][0-9]{1,6})?)/(?P<max>[0-9]{1,9}(?:[.,][0-9]{1,6})?)(?:/[0-9a-z.,-]{1,16})?\s*ms"
 )
 _VALUE_WINDOWS = re.compile(r"(?P<sign>[=<])\s*(?P<value>[0-9]{1,7})")
 _TTL_WINDOWS = re.compile(r"\bTTL\s?=\s?(?P<ttl>[0-9]{1,3})", re.ASCII)
@@ -239,8 +239,8 @@ def _probe(
     wanted: Destination, seen: _Seen, rtts: tuple[float | None, ...], resolution_ms: int | None = None
 ) -> RegionProbe:
     times = [rtt for rtt in rtts if rtt is not None]
-    listed = bool(rtts)
-    heard = seen.received != 0 or bool(times)
+    sent, received = _counts(seen, rtts, answers=len(times), lines_decide=resolution_ms is not None)
+    heard = received != 0
     exact = seen.low if seen.low is not None and (not times or abs(seen.low - min(times)) <= 1.0) else None
     return RegionProbe(
         region_code=region_of(wanted),
@@ -249,10 +249,8 @@ def _probe(
         rtt_min_ms=(exact if exact is not None else min(times, default=None)) if heard else None,
         rtt_p50_ms=nearest_rank(times, 50) if times else (seen.average if heard else None),
         rtt_p95_ms=nearest_rank(times, 95),
-        sent=seen.sent if seen.sent is not None else (len(rtts) or None),
-        received=(len(times) if resolution_ms and listed else seen.received)
-        if seen.received is not None
-        else (len(times) if listed else None),
+        sent=sent,
+        received=received,
         path=None,
         details=details(
             tool=TOOL,
@@ -264,3 +262,14 @@ def _probe(
             time=rfc3339(seen.stamp),
         ),
     )
+
+
+def _counts(
+    seen: _Seen, rtts: tuple[float | None, ...], *, answers: int, lines_decide: bool
+) -> tuple[int | None, int | None]:
+    """Settle sent and received where lines and sums differ: Windows' sums count refusals, others' lines may be cut."""
+    if not rtts:
+        return seen.sent, seen.received  # only the sums were kept
+    whole = lines_decide and (seen.sent is None or len(rtts) >= seen.sent)
+    received = answers if whole or seen.received is None else max(seen.received, answers)
+    return max(seen.sent, received) if seen.sent is not None else len(rtts), received

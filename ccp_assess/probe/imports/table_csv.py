@@ -24,7 +24,7 @@ TOOL = "csv"
 _NAMES = {
     "ttl": {"ttl", "hop", "hops", "nr", "no", "#", "hop#"},
     "host": {"host", "hostname", "name", "node", "dns name"},
-    "address": {"address", "ip", "ip address", "addr", "ipaddress", "host ip"},
+    "address": {"address", "ip", "ip address", "addr", "addrs", "ips", "ipaddress", "host ip"},
     "destination": {"destination", "target", "dst", "dest"},
     "loss": {"loss", "loss%", "loss %", "loss_pct", "pl%", "% loss", "packet loss %", "loss(%)"},
     "sent": {"sent", "snt", "count", "packets sent"},
