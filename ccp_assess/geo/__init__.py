@@ -2,7 +2,16 @@
 
 from ccp_assess.geo.distances import EARTH_RADIUS_KM, great_circle_km, great_circles_km
 from ccp_assess.geo.land import are_on_land, coordinate_problem, is_on_land, world_outline
-from ccp_assess.geo.places import Country, Place, find_country, find_place, nearest_place, read_countries
+from ccp_assess.geo.places import (
+    Country,
+    Place,
+    countries_of_number,
+    find_country,
+    find_place,
+    km_to_country,
+    nearest_place,
+    read_countries,
+)
 
 __all__ = [
     "EARTH_RADIUS_KM",
@@ -10,11 +19,13 @@ __all__ = [
     "Place",
     "are_on_land",
     "coordinate_problem",
+    "countries_of_number",
     "find_country",
     "find_place",
     "great_circle_km",
     "great_circles_km",
     "is_on_land",
+    "km_to_country",
     "nearest_place",
     "read_countries",
     "world_outline",

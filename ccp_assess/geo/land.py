@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ccp_assess.geo.places import km_to_country
+
 CELLS_PER_DEGREE = 4
 """The mask has cells of a quarter of a degree, at most 28 km wide."""
 
@@ -56,13 +58,19 @@ def is_on_land(latitude: float, longitude: float) -> bool:
     return bool(are_on_land(latitude, longitude))
 
 
-def coordinate_problem(latitude: float, longitude: float) -> str | None:
+NEAR_COUNTRY_KM, FAR_FROM_COUNTRY_KM = 300.0, 1000.0
+"""A point this near to a town of a country is in it; one that far away is not, if an exchange would bring it near."""
+
+
+def coordinate_problem(latitude: float, longitude: float, country: str | None = None) -> str | None:
     """Say what is wrong with coordinates that a person wrote.
 
     Parameters
     ----------
     latitude, longitude
         As written [decimal degrees].
+    country
+        ISO 3166 alpha-2 code of the country where the point should be, if known.
 
     Returns
     -------
@@ -85,7 +93,32 @@ def coordinate_problem(latitude: float, longitude: float) -> str | None:
             f"the point {latitude:g}, {longitude:g} is in the sea, while {longitude:g}, {latitude:g} is on land; "
             "swap latitude and longitude"
         )
-    return None
+    return None if country is None else _not_in_country(latitude, longitude, country)
+
+
+def _not_in_country(latitude: float, longitude: float, country: str) -> str | None:
+    """Say that a point is far from its country where a swap or another sign would bring it there."""
+    away_km = km_to_country(latitude, longitude, country)
+    if away_km < FAR_FROM_COUNTRY_KM:
+        return None
+    meant = [
+        (lat, lon)
+        for lat, lon in (
+            (longitude, latitude),
+            (latitude, -longitude),
+            (-latitude, longitude),
+            (-latitude, -longitude),
+        )
+        if abs(lat) <= 90.0 and km_to_country(lat, lon, country) < NEAR_COUNTRY_KM
+    ]
+    if not meant:
+        return None
+    lat, lon = meant[0]
+    what = "swap latitude and longitude" if (lat, lon) == (longitude, latitude) else "check the signs"
+    return (
+        f"the point {latitude:g}, {longitude:g} is {away_km:,.0f} km from {country}, while {lat:g}, {lon:g} is "
+        f"there; {what}"
+    )
 
 
 def world_outline() -> dict[str, Any]:

@@ -194,7 +194,7 @@ def find_country(text: str) -> Country:
     Parameters
     ----------
     text
-        ISO 3166 alpha-2 or alpha-3 code, or the English name.
+        ISO 3166 alpha-2 or alpha-3 code, the English name, or an international dial prefix such as ``+351``.
 
     Returns
     -------
@@ -208,9 +208,11 @@ def find_country(text: str) -> Country:
 
     Examples
     --------
-    >>> find_country("pt").name, find_country("Germany").dial_prefixes
-    ('Portugal', ('49',))
+    >>> find_country("pt").name, find_country("Germany").dial_prefixes, find_country("+351").code
+    ('Portugal', ('49',), 'PT')
     """
+    if text.strip().startswith("+"):
+        return _only_country(countries_of_number(text), text)
     code = _country_code(text)
     if code is None:
         near = difflib.get_close_matches(folded_name(text), _country_codes_by_name(), n=3, cutoff=0.6)
@@ -219,6 +221,47 @@ def find_country(text: str) -> Country:
         hint = f"; similar are {names}" if names else "; write its ISO 3166 code, such as PT"
         raise ReferenceFactError(f"there is no country {text!r}{hint}")
     return read_countries()[code]
+
+
+def countries_of_number(number: str) -> tuple[Country, ...]:
+    """Find the countries that a telephone number may belong to, by the longest dial prefix that fits.
+
+    Parameters
+    ----------
+    number
+        International number or prefix, such as ``+351 21 123 4567`` or ``0044``.
+
+    Returns
+    -------
+    countries
+        The most populous first; several share a prefix such as +1, +7 or +44. Empty if no prefix fits.
+
+    Examples
+    --------
+    >>> [country.code for country in countries_of_number("+1 809 555 0100")]
+    ['DO']
+    """
+    digits = "".join(c for c in number if c.isascii() and c.isdigit())
+    digits = digits if number.strip().startswith("+") else digits.removeprefix("00")
+    fitting = [
+        (len(prefix), country)
+        for country in read_countries().values()
+        for prefix in country.dial_prefixes
+        if digits.startswith(prefix)
+    ]
+    longest = max((length for length, _ in fitting), default=0)
+    found = [country for length, country in fitting if length == longest]
+    return tuple(sorted(found, key=lambda country: (-country.population, country.code)))
+
+
+def _only_country(countries: tuple[Country, ...], text: str) -> Country:
+    if not countries:
+        raise ReferenceFactError(f"no country has the dial prefix {text!r}; write its ISO 3166 code, such as PT")
+    first, *others = countries
+    if all(first.population >= DOMINANCE * country.population for country in others):
+        return first
+    names = ", ".join(country.code for country in countries[:MAX_CANDIDATES])
+    raise ReferenceFactError(f"several countries have the dial prefix {text!r}; write one of {names}")
 
 
 def _country_code(text: str) -> str | None:
@@ -305,6 +348,9 @@ class _Gazetteer:
             state=state or None,
         )
 
+    def countries(self) -> Iterable[str]:
+        return (line[:2] for line in self._lines)
+
     def coordinates(self) -> Iterable[tuple[float, float]]:
         for line in self._lines:
             _, _, _, latitude, longitude, _, _ = line.split("\t")
@@ -323,8 +369,37 @@ def _place_vectors() -> NDArray[np.float64]:
     return _unit_vectors(degrees[:, 0], degrees[:, 1])
 
 
+@cache
+def _towns_of(country: str) -> NDArray[np.float64]:
+    return _place_vectors()[np.array([code == country for code in _gazetteer().countries()])]
+
+
 def _unit_vectors(phi: NDArray[np.float64], lam: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack((np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)), axis=-1)
+
+
+def km_to_country(latitude: float, longitude: float, country: str) -> float:
+    """Return how far a point is from the nearest town of a country.
+
+    Parameters
+    ----------
+    latitude, longitude
+        The point [decimal degrees].
+    country
+        ISO 3166 alpha-2 code.
+
+    Returns
+    -------
+    distance_km
+        To a town of the gazetteer, or to the middle of a country without one [km].
+    """
+    towns = _towns_of(country)
+    if not towns.size:
+        middle = read_countries()[country]
+        return great_circle_km(latitude, longitude, middle.latitude, middle.longitude)
+    point = _unit_vectors(np.radians(np.array(latitude)), np.radians(np.array(longitude)))
+    nearest = float((towns @ point).max())
+    return EARTH_RADIUS_KM * float(np.arccos(np.clip(nearest, -1.0, 1.0)))
 
 
 def nearest_place(latitude: float, longitude: float) -> tuple[Place, float]:

@@ -66,17 +66,21 @@ def _pair(row: Row) -> Pair:
 def _point(row: Row, end: str) -> tuple[float, float]:
     latitude = csvtext.number(row, f"{end}_lat")
     longitude = csvtext.number(row, f"{end}_lon")
-    problem = geo.coordinate_problem(latitude, longitude)
+    problem = geo.coordinate_problem(latitude, longitude, _country(row, f"{end}_country"))
     if problem:
         column = f"{end}_lon" if problem.startswith("the longitude") else f"{end}_lat"
         raise row.wrong(column, problem)
-    country = csvtext.optional_text(row, f"{end}_country")
-    if country is not None:
-        try:
-            geo.find_country(country)
-        except ReferenceFactError as error:
-            raise row.wrong(f"{end}_country", str(error)) from None
     return latitude, longitude
+
+
+def _country(row: Row, column: str) -> str | None:
+    text = csvtext.optional_text(row, column)
+    if text is None:
+        return None
+    try:
+        return geo.find_country(text).code
+    except ReferenceFactError as error:
+        raise row.wrong(column, str(error)) from None
 
 
 def estimate_pairs(pairs: Sequence[Pair]) -> list[DistanceEstimate]:

@@ -85,6 +85,27 @@ def test_coordinates_that_look_wrong_are_named(latitude, longitude, words):
         assert words in problem
 
 
+@pytest.mark.parametrize(
+    ("latitude", "longitude", "country", "words"),
+    [
+        (38.72, -9.14, "PT", None),
+        (37.74, -25.67, "PT", None),  # the Azores
+        (-9.14, 38.72, "PT", "swap latitude and longitude"),  # lies in Tanzania
+        (33.87, 151.21, "AU", "check the signs"),
+        (40.71, 74.01, "US", "check the signs"),
+        (82.5, -62.3, "CA", None),  # Alert, far from any town
+        (21.31, -157.86, "US", None),
+        (-54.0, -36.0, "GS", None),
+    ],
+)
+def test_a_point_far_from_its_country_is_named_where_a_swap_or_a_sign_explains_it(latitude, longitude, country, words):
+    problem = geo.coordinate_problem(latitude, longitude, country)
+    if words is None:
+        assert problem is None
+    else:
+        assert words in problem
+
+
 def test_the_outline_names_every_country_it_knows():
     outline = geo.world_outline()
     assert outline["type"] == "FeatureCollection"

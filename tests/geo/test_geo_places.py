@@ -128,6 +128,31 @@ def test_countries_are_found_by_code_and_name():
         geo.find_country("Germny")
 
 
+@pytest.mark.parametrize(
+    ("number", "codes"),
+    [
+        ("+351 21 123 4567", ["PT"]),
+        ("0049 89 123", ["DE"]),
+        ("+1 809 555 0100", ["DO"]),
+        ("+1 212 555 0100", ["US", "CA"]),
+        ("+44", ["GB"]),
+        ("+999", []),
+        ("", []),
+    ],
+)
+def test_numbers_tell_their_countries(number, codes):
+    assert [country.code for country in geo.countries_of_number(number)][: len(codes) or None] == codes
+
+
+def test_a_dial_prefix_is_a_country_where_it_is_clear():
+    assert geo.find_country("+351").code == "PT"
+    assert geo.find_country("+44").code == "GB"
+    with pytest.raises(ReferenceFactError, match="write one of US, CA"):
+        geo.find_country("+1")
+    with pytest.raises(ReferenceFactError, match="no country has the dial prefix"):
+        geo.find_country("+999")
+
+
 def test_every_country_has_its_middle_on_land_and_a_known_continent():
     countries = geo.read_countries()
     assert len(countries) > 240
