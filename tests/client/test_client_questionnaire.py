@@ -3,6 +3,7 @@
 import warnings
 import zipfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -268,3 +269,22 @@ def test_a_workbook_that_unpacks_to_hundreds_of_megabytes_is_refused(tmp_path: P
             entry.write(bytes(1_000_000))
     with pytest.raises(TableError, match="unpacks to 210 MB"):
         read_workbook(path)
+
+
+def test_a_stray_cell_far_below_and_far_right_costs_nothing(laid_out: Path) -> None:
+    def stray(workbook: Any) -> None:
+        two_sites(workbook)
+        workbook["sites"]["A1048576"] = "x"
+        workbook["sites"]["XFD6"] = "x"
+
+    assert len(read_client(fill(laid_out, stray)).sites) == 2
+
+
+def test_a_workbook_of_nested_entities_is_refused_and_not_unfolded(tmp_path: Path) -> None:
+    entities = "".join(f'<!ENTITY e{depth} "{f"&e{depth - 1};" * 10}">' for depth in range(1, 12))
+    bomb = f'<?xml version="1.0"?><!DOCTYPE w [<!ENTITY e0 "lol">{entities}]><workbook>&e11;</workbook>'
+    path = tmp_path / "questionnaire.xlsx"
+    with zipfile.ZipFile(path, "w") as archive, zipfile.ZipFile(BytesIO(questionnaire_bytes())) as whole:
+        for entry in whole.namelist():
+            archive.writestr(entry, bomb if entry == "xl/workbook.xml" else whole.read(entry))
+    assert "damaged" in str(told_by(path))
