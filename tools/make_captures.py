@@ -1,7 +1,7 @@
 """Make captures of relayed calls, of any length, with their truth: for benchmarks and for tests of bounded state.
 
-Every byte follows the wire shape of `facts`: STUN over UDP 3478, ChannelData, DTLS, RTP with a one-byte header extension every
-20 ms, connectivity checks, RTCP. What is lost is drawn from a seed and written down beside the capture.
+The packets have the shape of real ones: STUN over UDP 3478, ChannelData, DTLS, RTP with a one-byte header extension
+every 20 ms, connectivity checks, RTCP. What is lost is drawn from a seed and written down beside the capture.
 
     python tools/make_captures.py --packets 3000000 --out bench-data/calls-3M.pcap
 """
@@ -46,7 +46,9 @@ class Call:
     lost_in: set[int]
 
 
-def ipv4(src: bytes, dst: bytes, protocol: int, payload: bytes, identification: int = 0, ttl: int = 64) -> bytes:
+def ipv4(  # noqa: PLR0917  (fields of the header)
+    src: bytes, dst: bytes, protocol: int, payload: bytes, identification: int = 0, ttl: int = 64
+) -> bytes:
     """Put an IPv4 header with its checksum before a payload."""
     head = (
         struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(payload), identification & 0xFFFF, 0x4000, ttl, protocol, 0)
@@ -64,7 +66,7 @@ def udp(src: bytes, src_port: int, dst: bytes, dst_port: int, payload: bytes) ->
     return ETHERNET + ipv4(src, dst, 17, struct.pack(">HHHH", src_port, dst_port, 8 + len(payload), 0) + payload)
 
 
-def tcp(
+def tcp(  # noqa: PLR0917  (fields of the header)
     src: bytes, src_port: int, dst: bytes, dst_port: int, seq: int, ack: int, flags: int, payload: bytes = b""
 ) -> bytes:
     """Make an Ethernet frame with a TCP segment."""
@@ -106,9 +108,8 @@ def setup_frames(call: Call, rng: np.random.Generator) -> Iterator[tuple[int, by
     yield at, out(stun(0x0003, first, (0x0019, b"\x11\0\0\0")))
     yield at + 38_000_000, back(stun(0x0113, first, (0x0009, b"\0\0\x04\x01Unauthorized"), (0x0014, b"connect")))
     yield at + 39_000_000, out(stun(0x0003, second, (0x0019, b"\x11\0\0\0"), (0x0006, b"user"), (0x0008, bytes(20))))
-    yield at + 78_000_000, back(
-        stun(0x0103, second, (0x0016, xor_address(call.relay, 50_000 + call.number % 10_000)), mapped, (0x000D, struct.pack(">I", 600)))
-    )  # fmt: skip
+    relayed = (0x0016, xor_address(call.relay, 50_000 + call.number % 10_000))
+    yield at + 78_000_000, back(stun(0x0103, second, relayed, mapped, (0x000D, struct.pack(">I", 600))))
     peer = (0x0012, xor_address(call.peer, 40_000))
     yield at + 80_000_000, out(stun(0x0008, third, peer, (0x0008, bytes(20))))
     yield at + 118_000_000, back(stun(0x0108, third))
@@ -220,7 +221,7 @@ def plan_calls(packets: int, agents: int, loss: float, rng: np.random.Generator)
                 int(rng.integers(0, 1 << 16)),
                 int(rng.integers(0, 1 << 16)),
                 lost,
-            )  # fmt: skip
+            )
         )
     return calls
 

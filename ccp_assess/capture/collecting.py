@@ -178,8 +178,8 @@ class Datagrams(Sequence[Datagram]):
                 yield self._make(row)
 
     def _make(self, row: tuple[Any, ...]) -> Datagram:
-        (time_ns, frame, at, captured, length, flow, path, seq, ack, window, channel, flags, ttl, ab, segment, fragmented,
-         framed, indication) = row  # fmt: skip
+        time_ns, frame, at, captured, length, flow, path, seq, ack, window, channel, *rest = row
+        flags, ttl, ab, segment, fragmented, framed, indication = rest
         return Datagram(
             time_ns,
             flow,
@@ -371,7 +371,7 @@ def _captures(
                     ended_early=str(refused[number]),
                     skipped={},
                     notes=(),
-                )  # fmt: skip
+                )
             )
             continue
         own = rows[rows["capture"] == number]
@@ -450,8 +450,8 @@ def _limits(tracker: TrackerState, state: MeasuringState, readers: Sequence[File
         )
     if found[measuring.EVICTED]:
         said.append(
-            f"{found[measuring.EVICTED]} synchronisation sources were given up before their tenth packet: bytes that only"
-            " look like RTP, or a flood of false sources"
+            f"{found[measuring.EVICTED]} synchronisation sources were given up before their tenth packet: bytes that"
+            " only look like RTP, or a flood of false sources"
         )
     if found[measuring.LOST_STREAMS]:
         said.append(f"{found[measuring.LOST_STREAMS]} short RTP streams beyond {state.most_streams} were not kept")
@@ -468,7 +468,7 @@ def _limits(tracker: TrackerState, state: MeasuringState, readers: Sequence[File
     return tuple(said)
 
 
-def collect(
+def collect(  # noqa: PLR0917  (one thing of each stage)
     names: Sequence[str],
     readers: Sequence[FileReader],
     refused: dict[int, CaptureError],

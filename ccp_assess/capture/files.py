@@ -11,7 +11,7 @@ import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, cast
 
 from ccp_assess.errors import CaptureError
 
@@ -46,12 +46,6 @@ _OTHER_KINDS: tuple[tuple[bytes, str], ...] = (
 )
 
 _TEXT_BYTES = frozenset(range(32, 127)) | {7, 8, 9, 10, 11, 12, 13, 27}
-
-
-class _Reader(Protocol):
-    """What decompressors read from."""
-
-    def readinto(self, buffer: Any, /) -> int | None: ...
 
 
 @dataclass
@@ -165,7 +159,7 @@ class _Counting(io.RawIOBase):
     def resume(self) -> None:
         """Open the file again where it was parked."""
         if self._raw is None and self._path is not None:
-            self._raw = Path(self._path).open("rb", buffering=0)
+            self._raw = Path(self._path).open("rb", buffering=0)  # noqa: SIM115  (closed by the source)
             self._raw.seek(self._place)
 
 
@@ -289,7 +283,7 @@ class _Unzstd:
         self._error = zstandard.ZstdError
         self._frames = _ZstdFrames(source)
         self._reader = zstandard.ZstdDecompressor(max_window_size=LARGEST_ZSTD_WINDOW).stream_reader(
-            self._frames, read_size=READ_BYTES, read_across_frames=True, closefd=False
+            cast("Any", self._frames), read_size=READ_BYTES, read_across_frames=True, closefd=False
         )
         self.damage: str | None = None
 
@@ -354,7 +348,7 @@ def _open(path: str) -> tuple[_Counting, int | None]:
             return _Counting(stream, path=None), None
         return _Counting(io.FileIO(descriptor, closefd=False), path=None), None
     try:
-        raw = Path(path).open("rb", buffering=0)
+        raw = Path(path).open("rb", buffering=0)  # noqa: SIM115  (closed by the source)
         size = Path(path).stat().st_size
     except FileNotFoundError:
         raise CaptureError(f"{path}: there is no such file") from None
@@ -365,15 +359,13 @@ def _open(path: str) -> tuple[_Counting, int | None]:
     return _Counting(raw, path=path), size
 
 
-def describe_other(head: bytes, *, size: int | None) -> str:
+def describe_other(head: bytes) -> str:
     """Say in words what a file holds that is not pcap or pcapng.
 
     Parameters
     ----------
     head
         Its first bytes.
-    size
-        Of the whole, if known [bytes].
 
     Returns
     -------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +53,7 @@ class InterfaceTable:
     dropped: list[int | None] = field(default_factory=list)
     known: dict[tuple[object, ...], int] = field(default_factory=dict)
 
-    def add(
+    def add(  # noqa: PLR0917  (what a description says, in its order)
         self,
         capture: int,
         position: int,
@@ -111,7 +111,6 @@ class FileReader:
         self._head = self._read_head()
         self.format: Literal["pcap", "pcapng"] = "pcap"
         self._numbers: npt.NDArray[np.int32] = np.zeros(16, np.int32)
-        self._section = 0
         self._skip_bytes = 0
         self.layout: npt.NDArray[np.int64] = np.zeros(5, np.int64)
         self._begin()
@@ -146,7 +145,7 @@ class FileReader:
             return
         if self.source.damage and not head:
             raise self._refuse(f"no readable capture: {self.source.damage}")
-        raise self._refuse(describe_other(head, size=self.source.size))
+        raise self._refuse(describe_other(head))
 
     def _begin_pcap(self, head: bytes, *, reverse: bool) -> None:
         if len(head) < 24:
@@ -176,7 +175,7 @@ class FileReader:
         self.read_bytes = 24
 
     def _header_bytes_by_content(self, head: bytes, order: str, usual: int) -> int:
-        """Tell records with Kuznetzov's longer header under the usual magic number: follow both, believe what leads on."""
+        """Tell records with Kuznetzov's longer header under the usual magic number by following both."""
 
         def leads_on(header_bytes: int, *, strict: bool) -> int:
             at, good = 24, 0
@@ -215,7 +214,6 @@ class FileReader:
         if length < 28 or length % 4 or length > LARGEST_BLOCK:
             return f"a section header says that it is {length} bytes long"
         self.layout[:3] = (int(big), 0, self.capture)
-        self._section += 1
         return None
 
     def _read_block(self, kind: int, block: bytes, file_offset: int) -> str | None:
@@ -302,7 +300,7 @@ class FileReader:
                 return None
             seconds, fraction = struct.unpack(mark + "II", self._head[:8])
             offset_s = int(self.interfaces.rows["offset_s"][self.layout[3]])
-            return (seconds + offset_s) * 1_000_000_000 + fraction * int(self.layout[2])
+            return int((seconds + offset_s) * 1_000_000_000 + fraction * int(self.layout[2]))
         buffer = np.frombuffer(self._head, np.uint8).copy()
         frames = np.empty(1, FRAME)
         trial = FileReader.__new__(FileReader)
@@ -310,7 +308,7 @@ class FileReader:
         trial.skips = np.zeros((1, *self.skips.shape[1:]), np.int64)
         trial.ended_early, trial.name_records, trial.names_lost = None, [], 0
         trial.at_end, trial.read_bytes, trial.format = False, len(buffer), self.format
-        trial._numbers, trial._section, trial._skip_bytes = np.zeros(16, np.int32), 0, 0
+        trial._numbers, trial._skip_bytes = np.zeros(16, np.int32), 0  # noqa: SLF001  (of the same class)
         trial.layout = np.zeros(5, np.int64)
         count, _, _, _ = trial.walk(buffer, 0, len(buffer), frames, 0)
         return int(frames["time_ns"][0]) if count else None
@@ -319,7 +317,7 @@ class FileReader:
 
     def fill(self, buffer: Bytes, start: int, stop: int) -> int:
         """Read bytes into ``buffer[start:stop]``; return how many came."""
-        view = memoryview(buffer)[start:stop]
+        view = memoryview(cast("Any", buffer))[start:stop]
         if self._head:
             got = min(len(view), len(self._head))
             view[:got] = self._head[:got]
@@ -409,7 +407,7 @@ class FileReader:
                 self._stop(f"reading stops at byte {file_offset}: {reason}")
                 return 0
         mark = ">" if self.layout[0] else "<"
-        length = struct.unpack(mark + "I", bytes(buffer[at + 4 : at + 8]))[0]
+        length = int(struct.unpack(mark + "I", bytes(buffer[at + 4 : at + 8]))[0])
         padded = (length + 3) // 4 * 4
         if padded > SPARE_BYTES:
             self._skip_bytes = padded

@@ -1,8 +1,8 @@
 """Read captures whole: blocks, records, packets, flows, streams, in stages that run side by side.
 
-A reader thread fills buffers and finds their records; a decoder follows each frame to its transport header; flows and
-media are attributed; streams are measured. The heavy steps are compiled and run without the interpreter's lock. Every stage
-sees packets in the order of the capture, so that the result cannot depend on how the work is cut or shared.
+A reader fills buffers, finds their records and follows each frame to its transport header; flows and media are
+attributed; streams are measured. The heavy steps are compiled and run without the interpreter's lock. Every stage sees
+packets in the order of the capture, so that the result cannot depend on how the work is cut or shared.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,8 +133,8 @@ class _SingleFile:
 class _SeveralFiles:
     """Frames of several files in order of time, block by block.
 
-    Within a file the order of the file is kept, even where its clock steps back. A file is opened when its first frame is
-    due, so that a thousand files after each other need the memory of one.
+    Within a file the order of the file is kept, even where its clock steps back. A file is read when its first frame
+    is due, so that a thousand files after each other need the memory of one.
     """
 
     def __init__(self, readers: list[FileReader], block_bytes: int) -> None:
@@ -340,15 +341,13 @@ def _run_together(
 
     def guarded(stage: Callable[[], None], out: _Channel) -> Callable[[], None]:
         def run() -> None:
-            try:
-                stage()
-            except _Stopped:
-                pass
-            except BaseException as error:  # noqa: BLE001  (it is raised again in the main thread)
+            with suppress(_Stopped):
                 try:
-                    out.put(error)
+                    stage()
                 except _Stopped:
-                    pass
+                    raise
+                except BaseException as error:  # noqa: BLE001  (it is raised again in the main thread)
+                    out.put(error)
 
         return run
 

@@ -1,9 +1,14 @@
 """RTP packets to the measures of their streams, compiled (RFC 3550 A.1, A.3, A.8; RFC 3611).
 
-A source that was seen less than ten times is a candidate: its first packets wait in a small table from which the least recent gives way,
-so that random bytes that look like RTP cost nothing for long. At ten packets of plausible progress it becomes a stream and
-its first packets are measured as if it had been one from the start.
+A source that was seen less than ten times is a candidate: its first packets wait in a small table from which the least
+recent gives way, so that random bytes that look like RTP cost nothing for long. At ten packets of plausible progress it
+becomes a stream and its first packets are measured as if it had been one from the start.
 """
+
+# ruff: noqa: FBT001, FBT003, PLR0917  (compiled loops take plain positional arguments)
+
+# mypy: disable-error-code="attr-defined,return-value,assignment,arg-type,operator,no-any-return"
+# (numpy gives the fields of rows no types; the compiler checks them)
 
 from __future__ import annotations
 
@@ -512,11 +517,10 @@ def measure(s: np.void, stream: int, row: np.void, seconds: Table, counts: Numbe
             s.type_counts[k] += 1
             found = True
             break
-    if not found:
-        if s.type_slots < PAYLOAD_TYPES:
-            s.types[s.type_slots] = kind
-            s.type_counts[s.type_slots] = 1
-            s.type_slots += 1
+    if not found and s.type_slots < PAYLOAD_TYPES:
+        s.types[s.type_slots] = kind
+        s.type_counts[s.type_slots] = 1
+        s.type_slots += 1
     late = False
     if not restarted:
         s.ticks += timestamp_step
@@ -567,12 +571,12 @@ def measure(s: np.void, stream: int, row: np.void, seconds: Table, counts: Numbe
                     s.trial_sum_ms[k] += s.trial_jitter_ms[k]
                     s.trial_max_ms[k] = max(s.trial_max_ms[k], s.trial_jitter_ms[k])
                     s.trial_ipdv_ms[k] += deviation
-            if s.rate_hz == 0 and 0 < delta <= 3 and 0 <= gap_ns < 1_000_000_000 and timestamp_step >= 0:
-                if kind == main_type(s):
-                    s.paced_ns += gap_ns
-                    s.paced_ticks += timestamp_step
-                    if timestamp_step > 0:
-                        s.paced_pairs += 1
+            fit = 0 < delta <= 3 and 0 <= gap_ns < 1_000_000_000 and timestamp_step >= 0
+            if s.rate_hz == 0 and fit and kind == main_type(s):
+                s.paced_ns += gap_ns
+                s.paced_ticks += timestamp_step
+                if timestamp_step > 0:
+                    s.paced_pairs += 1
     if s.rate_hz > 0:
         elapsed_ms = (time_ns - s.first_ns) / 1e6
         transit_ms = elapsed_ms - s.ticks * 1000.0 / s.rate_hz

@@ -1,9 +1,13 @@
-"""Packets to flows, compiled: counts per 5-tuple, what each payload is (RFC 7983, twice where a relay carries it), and
-which packets are rare enough to be looked at one by one.
+"""Packets to flows, compiled: counts per 5-tuple, and what each payload is (RFC 7983, twice where a relay carries it).
 
-Everything here is of bounded size. Conversations of one or two packets in one direction (scans, floods) make room for others when
-the table is full; bytes kept for the parsers have a total.
+Rare packets are kept for the parsers. Everything here is of bounded size: conversations of a few packets in one
+direction (scans, floods) make room for others when the table is full; bytes that are kept have a total.
 """
+
+# ruff: noqa: FBT001, FBT003, PLR0917  (compiled loops take plain positional arguments)
+
+# mypy: disable-error-code="attr-defined,return-value,assignment,arg-type,operator,no-any-return"
+# (numpy gives the fields of rows no types; the compiler checks them)
 
 from __future__ import annotations
 
@@ -448,8 +452,8 @@ def outer_stun(
     if message_type == CHANNEL_BIND_REQUEST and t.channel >= 0x4000 and t.has_peer:
         bind(flow, flow_index, turn, paths, path_counts)
     note_stun(
-        packet, flow, flow_index, ab, buffer, at, captured, length, -1, 0, RELAYED_NOT, framed, t.error_code, rare, stun,
-        arena, counts,
+        packet, flow, flow_index, ab, buffer, at, captured, length, -1, 0, RELAYED_NOT, framed, t.error_code, rare,
+        stun, arena, counts,
     )  # fmt: skip
 
 
@@ -508,8 +512,8 @@ def on_udp(
     if first < 4:
         if is_stun(buffer, at, captured, length):
             outer_stun(
-                packet, flow, flow_index, ab, buffer, at, captured, length, False, turn, paths, path_counts, media, rare,
-                stun, arena, counts,
+                packet, flow, flow_index, ab, buffer, at, captured, length, False, turn, paths, path_counts, media,
+                rare, stun, arena, counts,
             )  # fmt: skip
             return
         if source != 53 and target != 53:
@@ -819,7 +823,7 @@ def track(
     packets, start, stop
         Rows of ``ccp_assess.wire.columns.PACKET``.
     flows, index, free, flow_counts, rebuild
-        Flows, their hash index, rows that may be used again, (rows used, free rows); whether the index must be made anew.
+        Flows, their hash index, rows that may be used again, (rows used, free rows); whether to make the index anew.
     framers, streams, known
         State of TURN over TCP.
     turn, paths, path_counts
@@ -946,8 +950,8 @@ def track(
             flow.others += 1
             if flow.others <= 4096:
                 keep(
-                    packet, flow_index, ab, source, packet.payload, min(np.int64(packet.captured), 2_048), length, -1, 0,
-                    RELAYED_NOT, False, False, rare, arena, counts,
+                    packet, flow_index, ab, source, packet.payload, min(np.int64(packet.captured), 2_048), length, -1,
+                    0, RELAYED_NOT, False, False, rare, arena, counts,
                 )  # fmt: skip
             else:
                 counts[LOST_ROWS] += 1

@@ -5,6 +5,11 @@ through link layer, IP, fragments and tunnels to its transport header. A packet 
 Nothing here believes a length in a header further than the bytes that are there.
 """
 
+# ruff: noqa: FBT001, PLR0917  (compiled loops take plain positional arguments)
+
+# mypy: disable-error-code="attr-defined,return-value,assignment,arg-type,operator,no-any-return"
+# (numpy gives the fields of rows no types; the compiler checks them)
+
 from __future__ import annotations
 
 import numpy as np
@@ -239,10 +244,8 @@ def time_of(ticks_high: int, ticks_low: int, face: np.void) -> int:
             return face.offset_s * 1_000_000_000
         whole = ticks >> exponent
         part = ticks - (whole << exponent)
-        if exponent <= 32:
-            ns = (part * 1_000_000_000) >> exponent
-        else:
-            ns = ((part >> (exponent - 32)) * 1_000_000_000) >> 32
+        shift = max(exponent - 32, 0)  # beyond 32 bits the product would not fit
+        ns = ((part >> shift) * 1_000_000_000) >> (exponent - shift)
         return (whole + face.offset_s) * 1_000_000_000 + ns
     if exponent <= 9:
         scale = 1
@@ -481,7 +484,7 @@ def decode(
     Returns
     -------
     next_frame, packets, side_bytes
-        First frame that was not decoded (``stop`` unless the side buffer is full), rows filled, bytes in the side buffer.
+        First frame that was not decoded (``stop`` unless the side buffer is full), rows filled, bytes taken of it.
     """
     h = header[0]
     for index in range(start, stop):

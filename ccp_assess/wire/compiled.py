@@ -1,12 +1,12 @@
 """How loops over packets become machine code, once, and how that code starts quickly ever after.
 
 A *kernel* is called from Python and runs without the interpreter's lock; a *helper* is only called by kernels. Both are
-plain Python functions until a kernel is first needed. Then numba compiles the kernel with all its helpers, and the object code goes to a
-folder named after the contents of all these sources. Every later process loads the object code directly, without numba:
-importing the compiler costs more than reading a small capture.
+plain Python functions until a kernel is first needed. Then numba compiles the kernel with all its helpers, and the
+object code goes to a folder named after the contents of all these sources. Every later process loads the object code
+directly, without numba: importing the compiler costs more than reading a small capture.
 
-The folder lies beside the package where that can be written, else in the user's cache folder, else in a private temporary
-one.
+The folder lies beside the package where that can be written, else in the user's cache folder, else in a private
+temporary one.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import llvmlite.binding as llvm
+import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numpy as np
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -281,10 +282,12 @@ def _compile(
     function: Callable[..., Any], kinds: list[Any], results: int, *, single: bool, checked: bool
 ) -> tuple[str, bytes]:
     """Compile a kernel behind an entry that takes one table of addresses, sizes and numbers."""
-    import numba  # noqa: PLC0415  (only who compiles pays for the compiler)
-    from numba.core import cgutils, compiler, types  # noqa: PLC0415
-    from numba.core.registry import cpu_target  # noqa: PLC0415
-    from numba.extending import intrinsic  # noqa: PLC0415
+    numba: Any = import_module("numba")  # only who compiles pays for the compiler
+    cgutils: Any = import_module("numba.core.cgutils")
+    compiler: Any = import_module("numba.core.compiler")
+    types: Any = import_module("numba.core.types")
+    cpu_target: Any = import_module("numba.core.registry").cpu_target
+    intrinsic: Any = import_module("numba.extending").intrinsic
 
     def as_pointer(_context: Any, _address: Any) -> Any:
         def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:

@@ -1,8 +1,13 @@
 """TURN over TCP: the byte stream of one direction is put in order and cut into its frames.
 
-A frame arrives with the segment that completes it. What the capture missed (or the snaplen cut) is jumped over at the next
-segment that begins with a frame.
+A frame arrives with the segment that completes it. What the capture missed (or the snaplen cut) is jumped over at the
+next segment that begins with a frame.
 """
+
+# ruff: noqa: PLR0917  (compiled loops take plain positional arguments)
+
+# mypy: disable-error-code="attr-defined,return-value,assignment,arg-type,operator,no-any-return,misc"
+# (numpy gives the fields of rows no types; the compiler checks them)
 
 from __future__ import annotations
 

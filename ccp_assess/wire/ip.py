@@ -1,5 +1,10 @@
 """IPv4 and IPv6 headers, fragments, and tunnels that carry IP or Ethernet."""
 
+# ruff: noqa: PLR0917  (compiled loops take plain positional arguments)
+
+# mypy: disable-error-code="attr-defined,return-value,assignment,arg-type,operator,no-any-return"
+# (numpy gives the fields of rows no types; the compiler checks them)
+
 from __future__ import annotations
 
 import numpy as np

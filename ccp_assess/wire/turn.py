@@ -1,5 +1,8 @@
 """What the compiled loop must understand of STUN and TURN: enough to find media inside (RFC 8489, 8656, 7983)."""
 
+# mypy: disable-error-code="attr-defined,return-value,assignment,arg-type,operator,no-any-return"
+# (numpy gives the fields of rows no types; the compiler checks them)
+
 from __future__ import annotations
 
 import numpy as np
@@ -201,7 +204,7 @@ def bind(flow: np.void, flow_index: int, turn: Table, paths: Table, path_counts:
 
 @helper
 def frame_bytes(buffer: Bytes, at: int, available: int) -> int:
-    """Return the length of the TURN frame that begins here in a TCP stream; 0 if none does, -1 if too little is there."""
+    """Return the length of the TURN frame that begins here; 0 if none does, -1 if too little is there."""
     if available < 4:
         return -1
     first = buffer[at]
