@@ -12,6 +12,7 @@ from ccp_assess.errors import CcpAssessError
 from ccp_assess.probe.imports import read_probe_file
 from ccp_assess.selection.legs import SiteMeasurement
 from ccp_assess.selection.ranking import Ranking, rank
+from ccp_assess.services import offers
 
 
 def rank_client(
@@ -56,6 +57,7 @@ def rank_client(
         instances,
         draws=draws,
         seed=seed,
+        offers=offers,
     )
     return ranking, tuple(left_out)
 
