@@ -22,6 +22,7 @@ from ccp_assess.errors import CcpAssessError
 from ccp_assess.paths import ProbeDocument
 from ccp_assess.probe.imports import probe_document_json, read_probe_file
 from ccp_assess.selection.ranking import Ranking, rank
+from ccp_assess.services import offers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +42,8 @@ class ClientAssessment:
     ranked
         The ranking with all its detail.
     captures
-        ``{"site_id", "file", "document"}`` for each capture that could be read; the document is that of
-        ``capture read``.
+        ``{"site_id", "file", "document", "seconds"}`` for each capture that could be read; the document is that of
+        ``capture read``, the seconds are its one-second series.
     measurements
         Probe documents, as of ``probe import``.
     allowlist
@@ -210,6 +211,7 @@ def assess_client(
         weights=client.weights,
         instances=instances,
         seed=seed,
+        offers=offers,
     )
     allowlist = _allowlist_for(client, ranked, said)
     audit = tuple(_audit_rules(client, ranked, said))
@@ -235,7 +237,8 @@ def _read_captures(client: Client, said: _Said, progress: Progress | None) -> It
         if progress:
             progress(f"reading {name}", number, len(client.captures))
         try:
-            document = assess_captures([file.path]).to_document()
+            read = assess_captures([file.path])
+            document, seconds = read.to_document(), read.rows("seconds")
         except CcpAssessError as error:
             said.left_out(name, file.site_id, "CAPTURE_UNREADABLE", error)
             continue
@@ -244,7 +247,7 @@ def _read_captures(client: Client, said: _Said, progress: Progress | None) -> It
             said.findings.extend(
                 _placed(finding, file.site_id, name, call_id=call["call_id"]) for finding in call["findings"]
             )
-        yield {"site_id": file.site_id, "file": name, "document": document}
+        yield {"site_id": file.site_id, "file": name, "document": document, "seconds": seconds}
     if progress and client.captures:
         progress("captures read", len(client.captures), len(client.captures))
 

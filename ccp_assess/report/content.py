@@ -48,18 +48,39 @@ def front_findings(findings: Iterable[dict[str, Any]], count: int = 3) -> list[d
     Returns
     -------
     findings
-        Gravest first; a code comes a second time only if there are not enough others.
+        Gravest first; the same thing to do comes twice only if there are not enough others.
     """
     rows = list(findings)
     seen: set[str] = set()
-    fresh = [row for row in rows if not (row["code"] in seen or seen.add(row["code"]))]  # type: ignore[func-returns-value]
+    fresh = []
+    for row in rows:
+        todo = row["action"] or row["code"]
+        if todo not in seen:
+            seen.add(todo)
+            fresh.append(row)
     rest = [row for row in rows if row not in fresh]
     chosen = sorted((fresh + rest)[:count], key=lambda row: SEVERITY_ORDER.get(row["severity"], 3))
     return [{**row, "text": _WHOSE_LIMIT.sub(".", str(row["text"]))} for row in chosen]
 
 
+# What keeps agents from taking calls at all comes before what makes calls bad, and both before what is merely wrong.
+_FIRST_CODES = (
+    "CALL_FAILED", "LOCAL_", "UDP_", "TURN_REFUSED", "TCP_REFUSED", "TCP_FILTERED", "DNS_", "FIREWALL_RULE_MISSING",
+    "TRANSPORT_BLOCKED", "CALL_DROPPED", "ONE_WAY_AUDIO", "OUTAGE", "LOSS", "QUALITY_LOW", "MEDIA_RTT", "RELAY_RTT",
+)  # fmt: skip
+
+
+def _importance(finding: dict[str, Any], agents: dict[str, int]) -> tuple[int, int, int]:
+    """Sort key: severity, kind, then how many agents work where it was seen."""
+    code = str(finding["code"])
+    kind = next((index for index, start in enumerate(_FIRST_CODES) if code.startswith(start)), len(_FIRST_CODES))
+    return (SEVERITY_ORDER.get(finding["severity"], 3), kind, -agents.get(str(finding.get("site_id")), 0))
+
+
 def finding_rows(assessment: Any) -> list[dict[str, Any]]:
     """Return all findings, gravest first, each with what to do and how to test again.
+
+    The same finding at several places is one row.
 
     Parameters
     ----------
@@ -69,28 +90,37 @@ def finding_rows(assessment: Any) -> list[dict[str, Any]]:
     Returns
     -------
     rows
-        ``number, code, severity, word, text, where, evidence, action, owner, retest``.
+        ``number, code, call_ids, severity, word, text, where, evidence, action, owner, retest``.
     """
-    ordered = sorted(assessment.findings, key=lambda finding: SEVERITY_ORDER.get(finding["severity"], 3))
+    agents = {site.site_id: site.agents for site in assessment.client.sites}
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for finding in sorted(assessment.findings, key=lambda finding: _importance(finding, agents)):
+        groups.setdefault((finding["code"], finding["severity"], finding["text"]), []).append(finding)
     rows = []
-    for index, finding in enumerate(ordered, start=1):
-        action = action_for(finding, chosen_regions(assessment.ranking))
+    for index, ((code, severity, text), members) in enumerate(groups.items(), start=1):
+        first = members[0]
+        action = action_for(first, chosen_regions(assessment.ranking))
+        only_a_note = severity == "info" and not action.todo
         rows.append(
             {
                 "number": f"F{index}",
-                "code": finding["code"],
-                "call_id": finding.get("call_id"),
-                "severity": finding["severity"],
-                "word": SEVERITY_WORDS.get(finding["severity"], clean(finding["severity"], 20)),
-                "text": finding["text"],
-                "where": " · ".join(clean(finding[key], 80) for key in ("site_id", "file") if finding.get(key)),
-                "evidence": evidence_words(finding.get("evidence") or {}),
-                "action": action.todo,
-                "owner": action.owner,
-                "retest": action.retest,
+                "code": code,
+                "call_ids": {member.get("call_id") for member in members},
+                "severity": severity,
+                "word": SEVERITY_WORDS.get(severity, clean(severity, 20)),
+                "text": text,
+                "where": "; ".join(dict.fromkeys(place for member in members if (place := _place(member)))),
+                "evidence": evidence_words(first.get("evidence") or {}) if len(members) == 1 else [],
+                "action": action.todo or ("Nothing; it says how far the numbers reach." if only_a_note else ""),
+                "owner": "" if only_a_note else action.owner,
+                "retest": "" if only_a_note else action.retest,
             }
         )
     return rows
+
+
+def _place(finding: dict[str, Any]) -> str:
+    return " · ".join(clean(finding[key], 80) for key in ("site_id", "file") if finding.get(key))
 
 
 def evidence_words(evidence: dict[str, Any], limit: int = 8) -> list[tuple[str, str]]:
@@ -412,7 +442,7 @@ def call_notes(call: dict[str, Any], findings: list[dict[str, Any]]) -> list[str
         if own["severity"] == "info":
             continue
         fitting = (row for row in findings if (row["code"], row["text"]) == (own["code"], own["text"]))
-        row = next((row for row in fitting if row["call_id"] in {None, call["call_id"]}), None)
+        row = next((row for row in fitting if row["call_ids"] & {None, call["call_id"]}), None)
         words = str(own["code"]).replace("_", " ").lower()
         notes.append(clean(f"{row['number']} {words}" if row else words, 80))
     return notes
@@ -437,8 +467,8 @@ def worst_series(rows: list[dict[str, Any]]) -> list[CallSeries]:
     series
         At most three.
     """
-    ordered = sorted(rows, key=lambda row: not _shows_on_a_clock(row))  # a stable sort: else worst first
-    series = (call_series(row["document"], row, row["seconds"]) for row in ordered[: WORST_CALLS * 4])
+    telling = [row for row in rows if _shows_on_a_clock(row)] or rows[:1]
+    series = (call_series(row["document"], row, row["seconds"]) for row in telling[: WORST_CALLS * 4])
     return [item for item in series if item.loss or item.media_rtt or item.relay_rtt][:WORST_CALLS]
 
 
@@ -479,6 +509,42 @@ def rule_rows(allowlist: dict[str, Any] | None) -> list[dict[str, Any]]:
         if rule.get("region_code") and rule["region_code"] not in row["region_codes"]:
             row["region_codes"].append(rule["region_code"])
     return list(groups.values())
+
+
+def common_from(rules: list[dict[str, Any]]) -> list[str] | None:
+    """Return the subnets that all rules share, so that the table need not repeat them.
+
+    Parameters
+    ----------
+    rules
+        Rows of :func:`rule_rows`.
+
+    Returns
+    -------
+    subnets
+        ``None`` where rules differ.
+    """
+    seen = {tuple(rule["from"]) for rule in rules}
+    return list(seen.pop()) if len(seen) == 1 else None
+
+
+def rule_sources(rules: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return the sources of rules without repetitions; a rule refers to its own by number.
+
+    Parameters
+    ----------
+    rules
+        Rows of :func:`rule_rows`; each gets ``source_number``.
+
+    Returns
+    -------
+    sources
+        Source and date, in order of first use.
+    """
+    sources: dict[tuple[str, str], int] = {}
+    for rule in rules:
+        rule["source_number"] = sources.setdefault((rule["source"], rule["retrieved"]), len(sources) + 1)
+    return list(sources)
 
 
 def audit_parts(assessment: Any) -> list[dict[str, Any]]:

@@ -26,8 +26,8 @@ _SECTIONS: tuple[tuple[str, str, bool, bool], ...] = (
     ("budget", "Latency budget per site", True, True),
     ("sites", "Sites and measurements", False, True),
     ("calls", "Calls", False, True),
-    ("firewall", "Firewall rules", False, True),
     ("workstation", "Workstations and probes", False, False),
+    ("firewall", "Firewall rules", False, True),
     ("unknowns", "What is unknown", True, True),
     ("assumptions", "Assumptions", True, False),
     ("method", "Method and sources", True, True),
@@ -108,6 +108,7 @@ def report_context(assessment: Any) -> dict[str, Any]:
     calls = [{**row, "notes": content.call_notes(row, findings)} for row in content.call_rows(assessment)]
     option = next((o for o in content.option_rows(assessment.ranking) if o["chosen"]), None)
     allowlist = assessment.allowlist or {}
+    rules = content.rule_rows(allowlist)
     documents = [entry["document"] for entry in assessment.captures]
     captures = [capture for document in documents for capture in document["captures"]]
     return {
@@ -136,7 +137,9 @@ def report_context(assessment: Any) -> dict[str, Any]:
         "most_calls": content.MOST_CALL_ROWS,
         "damaged": [capture for capture in captures if capture.get("ended_early")],
         "captures": captures,
-        "rules": content.rule_rows(allowlist),
+        "rules": rules,
+        "rules_from": content.common_from(rules),
+        "rule_sources": content.rule_sources(rules),
         "rule_regions": chosen_regions(assessment.ranking),
         "opened": allowlist.get("addresses_opened") or {"v4": None, "v6": None},
         "notes": allowlist.get("notes") or [],

@@ -244,6 +244,5 @@ def size_picture(rows: list[dict[str, Any]]) -> Drawn | None:
         key="sizes",
         title="Addresses opened by each option",
         description=description,
-        caption="How many addresses the firewall would have to trust under each option; each line of the scale is "
-        "a hundred times more than the one before.",
+        caption="How many addresses the firewall would have to trust under each option, on a scale of powers of ten.",
     )

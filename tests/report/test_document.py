@@ -137,8 +137,9 @@ def test_every_leg_says_how_it_is_known_and_a_bench_says_so(page):
 
 def test_the_rules_have_purpose_port_and_source_with_its_date(page):
     rules = page.words[page.words.index("Rules for eu-west-2") :]
-    assert "media through the TURN relay TurnNlb-*.elb.eu-west-2.amazonaws.com 3478 UDP outbound 10.20.0.0/16" in rules
-    assert "networking page for the CCP 22 Aug 2026" in rules
+    assert "media through the TURN relay TurnNlb-*.elb.eu-west-2.amazonaws.com 3478 UDP outbound [1]" in rules
+    assert "From: 10.20.0.0/16" in rules
+    assert "networking page for the CCP, read 22 Aug 2026" in rules
 
 
 def test_the_open_facts_are_said_to_be_open(page):
@@ -250,3 +251,35 @@ def test_inputs_are_listed_with_their_checksums(tmp_path):
     assert "sites.csv" in page.words
     assert "a4e8b1" in page.words or re.search(r"sites\.csv 10 [0-9a-f]{64}", page.words)
     assert ".hidden" not in page.words
+
+
+def test_the_same_note_at_many_places_is_one_row():
+    note = {"code": "UPLINK_NOT_VISIBLE", "severity": "info", "text": "Not seen here.", "evidence": {}}
+    places = [{**note, "site_id": site, "file": f"captures/{site}.pcap", "call_id": site} for site in ("LIS", "MNL")]
+    page = Page(render_report(assessment(findings=tuple(places))))
+    assert "1 findings, gravest first" in page.words or "1 finding, gravest first" in page.words
+    assert "LIS · captures/LIS.pcap; MNL · captures/MNL.pcap" in page.words
+
+
+def test_the_first_page_names_three_different_things_to_do_and_failed_calls_first():
+    def finding(code, text):
+        return {
+            "code": code,
+            "severity": "critical",
+            "text": text,
+            "site_id": "LIS",
+            "file": "captures/a.pcap",
+            "evidence": {},
+        }
+
+    many = (
+        finding("RELAY_RTT_HIGH", "slow (critical from 300 ms: somebody (sheet 2.2))."),
+        finding("RELAY_UDP_NO_ANSWER", "no answer by UDP."),
+        finding("CALL_FAILED_NO_ANSWER", "failed."),
+        finding("LOSS_INBOUND", "lost."),
+    )
+    html = render_report(assessment(findings=many))
+    first = Page(html[: html.index('<nav class="contents"')]).words
+    assert first.index("failed.") < first.index("lost.") < first.index("slow.")
+    assert "no answer by UDP" not in first
+    assert "somebody" not in first

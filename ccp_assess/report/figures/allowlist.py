@@ -48,7 +48,7 @@ def draw_allowlist_size(result: Any, ax: Axes | None = None) -> tuple[Figure, Ax
     ax.set_ylim(max(len(rows), 1) - 0.4, -0.6)
     ax.set_yticks(range(len(rows)), [label(name, 44) for name, _ in rows])
     ax.minorticks_off()
-    ax.set_xlabel("IPv4 addresses opened (each step is ten times more)", fontsize=FONT_SIZE, color=INK)
+    ax.set_xlabel("IPv4 addresses opened (a scale of powers of ten)", fontsize=FONT_SIZE, color=INK)
     bare(ax, grid="x")
     powers = [tick for tick in (1, 100, 10_000, 1_000_000, 100_000_000) if tick <= ax.get_xlim()[1]]
     ax.set_xticks(powers, [number(tick) for tick in powers])

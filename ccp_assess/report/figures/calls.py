@@ -192,7 +192,7 @@ def draw_call_timeline(result: Any, ax: Axes | None = None, *, call_id: str | No
     if max((gap for _, gap in series.gaps_out), default=0.0) > _STALL_MS:
         rows.insert(2, _draw_gaps)
     if ax is None:
-        height = 0.62 + 0.72 * len(rows)
+        height = 0.55 + 0.66 * len(rows)
         figure, ax = axes_for(None, 7.2, height)
         figure.set_layout_engine("none")
         ax.set_position((0.06, 0.40 / height, 0.93, 1 - 0.43 / height))
