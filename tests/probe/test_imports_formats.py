@@ -479,3 +479,22 @@ def test_only_a_part_of_windows_replies_does_not_make_loss():
 def test_a_deviation_that_is_no_number_does_not_hide_the_sums():
     text = "PING 8.8.8.8 (8.8.8.8): 56 data bytes\n\n--- 8.8.8.8 ping statistics ---\n1 packets transmitted, 1 packets received, 0.0% packet loss\nround-trip min/avg/max/stddev = 9.1/9.1/9.1/nan ms\n"
     assert (only(text).rtt_min_ms, only(text).received) == (9.1, 1)
+
+
+def test_a_name_that_wrapped_in_the_statistics_of_pathping_keeps_its_address():
+    text = TEXTS["pathping_lost"].replace("  2  10.5.5.5\n", "  2  contoso.com [10.5.5.5]\n")
+    text = text.replace(
+        "100/ 100 =100%     0/ 100 =  0%  10.5.5.5", "  0/ 100 =  0%     0/ 100 =  0%  contoso.com\n [10.5.5.5]"
+    )
+    row = only(text.replace("---", "9ms"))
+    assert [(hop.address, hop.name, hop.rtt_avg_ms) for hop in row.path.hops][1] == ("10.5.5.5", "contoso.com", 9.0)
+    assert row.path.hop_count == 2
+
+
+@pytest.mark.parametrize("prefix", ["> ", ">> ", "    ", "\t", "       "])
+@pytest.mark.parametrize(
+    "name", ["it", "ping_ru", "mac_a", "linux_x", "mtr_old", "mtr_o", "pathping_lost", "tracepath", "huawei"]
+)
+def test_what_was_quoted_in_a_mail_or_indented_is_read_alike(name, prefix):
+    text = "\n".join(prefix + line for line in TEXTS[name].splitlines())
+    assert only(text) == only(TEXTS[name])

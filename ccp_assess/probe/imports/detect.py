@@ -32,7 +32,7 @@ KNOWN = (
     "Endpoint Test Utility JSON, a CSV of hops, or ccp-assess's own JSON"
 )
 
-_NUMBERED = re.compile(r"^\s{0,6}[1-9][0-9]{0,2}(?:[\s.:?]|$)")
+_NUMBERED = re.compile(r"^\s{0,16}[1-9][0-9]{0,2}(?:[\s.:?]|$)")
 _PARSERS: dict[str, Callable[[Sequence[Line]], RegionProbe]] = {
     "mtr": mtr_report.parse,
     "winmtr": winmtr.parse,

@@ -21,11 +21,11 @@ TOOL = "mtr"
 
 HEADER = re.compile(r"^.*\bLoss%.*\bAvg\b.*$")
 _DEFAULT = ("Loss%", "Snt", "Last", "Avg", "Best", "Wrst", "StDev")
-_ROW = re.compile(r"^\s{0,6}(?P<ttl>[0-9]{1,3})[.:](?:\s?\|--|\s)\s*(?P<rest>\S.*?)\s*$")
+_ROW = re.compile(r"^\s{0,16}(?P<ttl>[0-9]{1,3})[.:](?:\s?\|--|\s)\s*(?P<rest>\S.*?)\s*$")
 _CELL = re.compile(r"-?[0-9]{1,12}(?:[.,][0-9]{1,9})?%?\Z")
 _WAITING = re.compile(r"\(waiting for reply\)|\?{3}")
 _MORE = re.compile(r"^\s*\|\s+(?:`\|--|\+--)\s*(?P<rest>\S.*)$|^\s{4,}(?P<bare>[0-9a-fA-F.:]{3,45})\s*$")
-_START = re.compile(r"^Start:\s*(?P<time>\S.*?)\s*$")
+_START = re.compile(r"^\s*Start:\s*(?P<time>\S.*?)\s*$")
 
 
 @dataclass(slots=True)

@@ -17,10 +17,10 @@ TOOL = "pathping"
 
 _SHARE = r"(?:[0-9]{1,6})\s*/\s*(?:[0-9]{1,6})\s*=\s*[0-9]{1,3}\s?%"
 _ROW = re.compile(
-    rf"^\s{{0,6}}(?P<ttl>[0-9]{{1,3}})\s+(?P<rtt>[0-9]{{1,7}}\s*[^\s0-9/]{{0,12}}|-{{1,4}}|\*)\s+"
+    rf"^\s{{0,16}}(?P<ttl>[0-9]{{1,3}})\s+(?P<rtt>[0-9]{{1,7}}\s*[^\s0-9/]{{0,12}}|-{{1,4}}|\*)\s+"
     rf"(?P<here>{_SHARE})\s+(?P<node>{_SHARE})\s+(?P<host>\S.*?)\s*$"
 )
-_LISTED = re.compile(r"^\s{1,6}(?P<ttl>[0-9]{1,3})\s{1,8}(?P<host>\S+(?:\s\[[^\]]+\])?)\s*$")
+_LISTED = re.compile(r"^\s{1,16}(?P<ttl>[0-9]{1,3})\s{1,8}(?P<host>\S+(?:\s\[[^\]]+\])?)\s*$")
 
 
 def row(text: str) -> int | None:
@@ -79,7 +79,7 @@ def parse(lines: Sequence[Line]) -> RegionProbe:
         plain = listed(line.text)
         match = _ROW.match(line.text)
         if match and 1 <= int(match["ttl"]) <= 255:
-            hops[int(match["ttl"])] = _hop(match)
+            hops[int(match["ttl"])] = _hop(match, hops.get(int(match["ttl"])))
         elif plain and plain[0] > 0 and plain[0] not in hops:
             name, address = _host(plain[1])
             hops[plain[0]] = Hop(ttl=plain[0], address=address, name=name)
@@ -89,10 +89,12 @@ def parse(lines: Sequence[Line]) -> RegionProbe:
     )
 
 
-def _hop(match: re.Match[str]) -> Hop:
+def _hop(match: re.Match[str], before: Hop | None) -> Hop:
     lost, sent = (count(text) for text in re.findall(r"[0-9]+", match["here"])[:2])
     received = sent - lost if sent is not None and lost is not None and lost <= sent else None
     name, address = _host(match["host"])
+    if before is not None and address is not None and address == before.name:
+        name, address = before.name, before.address  # the address was wrapped to the next line here, not in the list
     time = re.match(r"[0-9]+", match["rtt"])
     rtt = milliseconds(time.group()) if time and received != 0 else None
     return hop_from_sums(

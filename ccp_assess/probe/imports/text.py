@@ -32,6 +32,7 @@ _BOMS = (
     (b"\xfe\xff", "utf-16"),
 )
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])")
+_QUOTED = re.compile(r"^(?:>\s?){1,8}")  # as in an answered mail
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _IPV4 = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w]|\.[0-9])", re.ASCII)
 _IPV6 = re.compile(
@@ -133,7 +134,7 @@ def lines_from_text(text: str) -> tuple[Line, ...]:
             f"line {MAX_LINES + 1}: texts of more than {MAX_LINES} lines are not read; give one run a file"
         )
     return tuple(
-        Line(number=number, text=_ANSI.sub("", part[:MAX_LINE_CHARS]).replace("\x00", ""))
+        Line(number=number, text=_QUOTED.sub("", _ANSI.sub("", part[:MAX_LINE_CHARS]).replace("\x00", "")))
         for number, part in enumerate(parts, start=1)
     )
 

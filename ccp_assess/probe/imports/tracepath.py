@@ -12,7 +12,7 @@ from ccp_assess.probe.imports.text import Line, address_or_none, bracketed_addre
 
 TOOL = "tracepath"
 
-ROW = re.compile(r"^\s{0,6}(?P<ttl>[0-9]{1,3})(?P<guess>\?)?:\s+(?P<rest>\S.*?)\s*$")
+ROW = re.compile(r"^\s{0,16}(?P<ttl>[0-9]{1,3})(?P<guess>\?)?:\s+(?P<rest>\S.*?)\s*$")
 _ANSWER = re.compile(r"^(?P<host>\S+(?:\s+\([^)]*\))?)\s+(?P<value>[0-9]{1,9}(?:[.,][0-9]{1,6})?)\s?ms\b(?P<more>.*)$")
 _SILENT = re.compile(r"^(?:no reply|send failed)\b|^\S+\s+\S+$")
 

@@ -25,7 +25,7 @@ _TO = re.compile(
     r"(?:traceroute6?\s+to|(?:route|path) to)\s+(?P<name>[^\s,(]{1,255})(?:\s{0,3}\((?P<address>[^)]{2,64})\))?",
     re.IGNORECASE,
 )
-_ROW = re.compile(r"^\s{0,6}(?P<ttl>[0-9]{1,3})(?:\s+)(?P<rest>\S.*)$")
+_ROW = re.compile(r"^\s{0,16}(?P<ttl>[0-9]{1,3})(?:\s+)(?P<rest>\S.*)$")
 _MORE = re.compile(r"^\s{2,}(?P<rest>[^\s0-9|].*|[0-9a-fA-F.:]{7,}\S*\s.*|\S+\s+\(.*)$")
 _TOKEN = re.compile(
     r"""\s*(?:

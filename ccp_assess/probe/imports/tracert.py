@@ -17,8 +17,8 @@ from ccp_assess.probe.imports.text import Line, addresses_in, bracketed_address,
 TOOL = "tracert"
 
 _PROBE = r"(?:<?\s?[0-9]{1,7}(?:[.,][0-9]{1,6})?\s*[^\s0-9*<\[\](){}.:]{1,12}|\*|!)"
-_ROW = re.compile(rf"^\s{{0,6}}(?P<ttl>[0-9]{{1,3}})\s+(?P<probes>{_PROBE}(?:\s+{_PROBE}){{2}})(?:\s+(?P<rest>.*))?$")
-_UNREACHABLE = re.compile(r"^\s{0,6}(?P<ttl>[0-9]{1,3})\s+(?P<rest>\S.*)$")
+_ROW = re.compile(rf"^\s{{0,16}}(?P<ttl>[0-9]{{1,3}})\s+(?P<probes>{_PROBE}(?:\s+{_PROBE}){{2}})(?:\s+(?P<rest>.*))?$")
+_UNREACHABLE = re.compile(r"^\s{0,16}(?P<ttl>[0-9]{1,3})\s+(?P<rest>\S.*)$")
 _ONE = re.compile(r"(?P<lost>[*!])|(?P<value><?\s?[0-9]{1,7}(?:[.,][0-9]{1,6})?)")
 
 
