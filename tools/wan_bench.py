@@ -266,7 +266,10 @@ class Emulator:
             for fd in ready:
                 if fd == self.stop_reader:
                     return
-                packet = parse_packet(os.read(fd, 65535))
+                try:
+                    packet = parse_packet(os.read(fd, 65535))
+                except OSError:  # the device is going down
+                    continue
                 if packet is None:
                     continue
                 if fd == self.cloud:
@@ -352,6 +355,11 @@ def sh(*words: str) -> None:
         raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
 
 
+def usable(address: str) -> bool:
+    """Say whether this kernel can have an address of that family."""
+    return ":" not in address or Path("/proc/net/if_inet6").exists()
+
+
 @contextmanager
 def inside(namespace: str) -> Iterator[None]:
     """Let this thread be in a namespace for a while."""
@@ -412,9 +420,13 @@ class Bench:
 
     def _build(self) -> None:
         cloud = f"{self.prefix}-cloud"
-        everyone = [address for listed in self.plan.regions.values() for address in listed]
+        everyone = [address for listed in self.plan.regions.values() for address in listed if usable(address)]
         cloud_fd = self._namespace(cloud, everyone)
-        sites = {site: self._namespace(self.namespace(site), [address]) for site, address in self.plan.sites.items()}
+        sites = {
+            site: self._namespace(self.namespace(site), [address])
+            for site, address in self.plan.sites.items()
+            if usable(address)
+        }
         self.emulator = Emulator(self.plan, sites, cloud_fd)
         self._thread(self.emulator.run)
         self._https(cloud, everyone)

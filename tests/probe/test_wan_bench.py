@@ -115,6 +115,8 @@ def test_real_tools_on_the_bench_are_read_to_the_configured_truth(bench, command
 @pytest.mark.root
 @pytest.mark.parametrize("command", ["mtr -6 --json -n -c 4 -i 0.1 -G 1 {}", "traceroute -6 -n -I -q 3 -w 2 {}"])
 def test_ways_over_ipv6_are_read_to_the_configured_truth(bench, command):
+    if not wan.usable("::1"):
+        pytest.skip("this kernel has no IPv6")
     row = measured(bench, "V6", command.format(bench.plan.regions["eu-central-1"][0]))
     assert (row.region_code, row.path.hop_count) == ("eu-central-1", 3)
     assert [hop.address for hop in row.path.hops] == ["2001:db8:44::1", "2001:db8:55::1", "2600:f0f2:7103::20"]
@@ -125,7 +127,7 @@ def test_ways_over_ipv6_are_read_to_the_configured_truth(bench, command):
 def test_loss_of_the_way_is_loss_at_the_destination(bench):
     row = measured(bench, "B", "mtr --json -n -c 60 -i 0.1 -G 1 15.193.6.20")
     lost = 1 - row.received / row.sent
-    assert 0.3 < lost < 0.7  # 30 % in each direction is 51 % of round trips; 60 probes
+    assert 0.25 < lost < 0.77  # 30 % in each direction is 51 % of round trips; 60 probes
     assert row.path.hop_count == 5
 
 
