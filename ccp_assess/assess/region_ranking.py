@@ -16,7 +16,13 @@ from ccp_assess.services import offers
 
 
 def rank_client(
-    folder: str | Path, *, instances: int = 1, draws: int = 2000, seed: int = 1, captures: bool = True
+    folder: str | Path,
+    *,
+    instances: int = 1,
+    draws: int = 2000,
+    seed: int = 1,
+    captures: bool = True,
+    use_case: str = "voice",
 ) -> tuple[Ranking, tuple[str, ...]]:
     """Rank the Regions for a client folder.
 
@@ -30,6 +36,8 @@ def rank_client(
         How many worlds to simulate, and from which seed.
     captures
         Whether captures are read too; without them it takes a moment only.
+    use_case
+        ``voice``, ``video``, ``telephone_only``, ``media_less`` or ``chat``.
 
     Returns
     -------
@@ -58,6 +66,7 @@ def rank_client(
         draws=draws,
         seed=seed,
         offers=offers,
+        use_case=use_case,
     )
     return ranking, tuple(left_out)
 

@@ -49,13 +49,18 @@ def rank(
     draws: Annotated[int, typer.Option(help="How many worlds to simulate.", min=1)] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 1,
     captures: Annotated[bool, typer.Option(help="Take round trips and loss from captures too.")] = True,
+    use_case: Annotated[
+        str, typer.Option(help="voice, video, telephone_only, media_less or chat: which legs and limits count.")
+    ] = "voice",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Rank where the instance (or the instances) should be, with reasons and certainty."""
     from ccp_assess.assess.region_ranking import rank_client
     from ccp_assess.cli.output import print_json, printable
 
-    ranking, left_out = rank_client(client_dir, instances=instances, draws=draws, seed=seed, captures=captures)
+    ranking, left_out = rank_client(
+        client_dir, instances=instances, draws=draws, seed=seed, captures=captures, use_case=use_case
+    )
     for sentence in left_out:
         typer.echo(f"ccp-assess: {printable(sentence)}", err=True)
     document = ranking.to_document()
@@ -71,7 +76,7 @@ def rank(
         delay = option["mouth_to_ear_ms"]
         typer.echo(
             f"{option['rank']:4d}  {' + '.join(option['regions']):30s}  {delay['mean']:7.0f}  {delay['p95']:6.0f}  "
-            f"{option['mos_cqe']['mean']:4.2f}  {option['share_over_400_ms_pct']:15.1f}  "
+            f"{option['mos_cqe']['mean'] or float('nan'):4.2f}  {option['share_over_400_ms_pct']:15.1f}  "
             f"{option['probability_best_pct']:11.0f}"
         )
     for caveat in document["recommendation"]["caveats"]:

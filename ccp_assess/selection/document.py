@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ccp_assess.selection.certainty import (
     value_of_measuring,
 )
 from ccp_assess.selection.findings import ranking_findings
-from ccp_assess.selection.journeys import SOFTPHONE_CODEC, handling_parts
+from ccp_assess.selection.journeys import handling_parts
 from ccp_assess.selection.legs import read_leg_constants
 from ccp_assess.selection.options import unknown_services
 from ccp_assess.selection.outcomes import MEAN, MOS, OVER_150, OVER_300, OVER_LIMIT
@@ -38,13 +38,18 @@ def ranking_document(ranking: Ranking) -> dict[str, Any]:
     document
         The contract's ``options`` and ``recommendation``, and what stands behind them.
     """
+    document = _document(ranking)
+    return document if _has_audio(ranking) else cast("dict[str, Any]", _without_quality(document))
+
+
+def _document(ranking: Ranking) -> dict[str, Any]:
     doubts, tips = doubt(ranking), tipping_points(ranking)
     return {
         "options": [_option(ranking, outcome) for outcome in ranking.outcomes],
         "recommendation": _recommendation(ranking, doubts, tips),
         "handling": [
             {"what": part.what, "one_way_ms": part.one_way_ms, "basis": part.basis, "source": part.source}
-            for part in handling_parts()
+            for part in handling_parts(ranking.prepared.use_case.handling)
         ],
         "certainty": _certainty(ranking, doubts),
         "value_of_measuring": [
@@ -111,8 +116,9 @@ def ranking_document(ranking: Ranking) -> dict[str, Any]:
                 "transfers": ranking.weights.transfers,
                 "hops": ranking.weights.hops,
             },
-            "scale": "narrowband",
-            "codec": SOFTPHONE_CODEC,
+            "use_case": ranking.prepared.use_case.name,
+            "scale": ranking.prepared.use_case.curve,
+            "codec": ranking.prepared.use_case.codec,
         },
     }
 
@@ -448,6 +454,32 @@ def _what(tip: TippingPoint) -> str:
     }[tip.kind]
 
 
+def _has_audio(ranking: Ranking) -> bool:
+    return ranking.prepared.use_case.codec is not None
+
+
+def _quality(ranking: Ranking, mos: float) -> str:
+    """Say a MOS in brackets, with its scale unless it is the narrowband one; nothing where there is no audio."""
+    if not _has_audio(ranking):
+        return ""
+    scale = ranking.prepared.use_case.curve
+    return f" (MOS {mos:.2f})" if scale == "narrowband" else f" (MOS {mos:.2f}, {scale})"
+
+
+_QUALITY_KEYS = {"mos_cqe", "mos", "mos_band", "mos_difference"}
+
+
+def _without_quality(value: Any) -> Any:
+    """Make every MOS unknown, where there is no audio to rate."""
+    if isinstance(value, dict):
+        return {key: _unknown(item) if key in _QUALITY_KEYS else _without_quality(item) for key, item in value.items()}
+    return [_without_quality(item) for item in value] if isinstance(value, list) else value
+
+
+def _unknown(value: Any) -> Any:
+    return dict.fromkeys(value) if isinstance(value, dict) else None
+
+
 def _sentences(ranking: Ranking, doubts: Doubt | None, tips: tuple[TippingPoint, ...]) -> list[str]:
     best, second = ranking.best, ranking.runner_up
     if best is None:
@@ -462,19 +494,16 @@ def _sentences(ranking: Ranking, doubts: Doubt | None, tips: tuple[TippingPoint,
         where = f"the instance in {region_words(best.regions)}"
     if best.option.kind == "pair":
         where = f"the instance in {where}"
-    first = (
-        f"Create {where}: a call would take {total[MEAN]:.0f} ms from mouth to ear on average "
-        f"(MOS {total[MOS]:.2f}), and {100 * total[OVER_LIMIT]:.1f} % of calls would exceed {limit:.0f} ms."
-    )
+    takes = f"a call would take {total[MEAN]:.0f} ms from mouth to ear on average{_quality(ranking, total[MOS])}"
+    first = f"Create {where}: {takes}, and {100 * total[OVER_LIMIT]:.1f} % of calls would exceed {limit:.0f} ms."
+    if not _has_audio(ranking):
+        first = f"Create {where}: a message would take {total[MEAN]:.0f} ms one way on average."
     if second is None or doubts is None:
         return [first, "No other option meets the constraints.", _third(ranking, tips)]
     other = second.statistics.total
     sure = _how_sure(ranking, doubts)
-    return [
-        first,
-        f"{region_words(second.regions)} comes second with {other[MEAN]:.0f} ms (MOS {other[MOS]:.2f}); {sure}.",
-        _third(ranking, tips),
-    ]
+    next_best = f"{region_words(second.regions)} comes second with {other[MEAN]:.0f} ms{_quality(ranking, other[MOS])}"
+    return [first, f"{next_best}; {sure}.", _third(ranking, tips)]
 
 
 def _how_sure(ranking: Ranking, doubts: Doubt) -> str:
@@ -496,7 +525,7 @@ def _third(ranking: Ranking, tips: tuple[TippingPoint, ...]) -> str:
     if worst:
         return (
             "No single share of callers, agents or transfers would change it; the site with the lowest quality is "
-            f"{worst['site_id']} with {worst['mouth_to_ear_ms']:.0f} ms (MOS {worst['mos_cqe']:.2f})."
+            f"{worst['site_id']} with {worst['mouth_to_ear_ms']:.0f} ms{_quality(ranking, worst['mos_cqe'])}."
         )
     return "No single share of callers, agents or transfers would change it."
 
@@ -525,7 +554,9 @@ def _reasons(ranking: Ranking, doubts: Doubt | None) -> list[str]:
             f"over 150 ms; mean MOS {total[MOS]:.2f}, 95 % of calls within {best.percentiles.p95_ms:.0f} ms"
         )
     ]
-    if second is not None and doubts is not None:
+    if not _has_audio(ranking):
+        reasons = [f"mean one-way delay {total[MEAN]:.0f} ms, 95 % of messages within {best.percentiles.p95_ms:.0f} ms"]
+    if second is not None and doubts is not None and _has_audio(ranking):
         reasons.append(
             f"against {' + '.join(second.regions)}: {doubts.ms_difference:+.0f} ms mean mouth-to-ear delay "
             f"(90 % band {doubts.ms_band[0]:+.0f} to {doubts.ms_band[1]:+.0f} ms) and {doubts.mos_difference:+.2f} MOS "
@@ -545,7 +576,7 @@ def _reasons(ranking: Ranking, doubts: Doubt | None) -> list[str]:
 
 def _caveats(ranking: Ranking, doubts: Doubt | None) -> list[str]:
     prepared, best = ranking.prepared, ranking.best
-    caveats = []
+    caveats = [prepared.use_case.note] if prepared.use_case.note else []
     if prepared.callers_assumed:
         caveats.append(
             "No callers are given: they are taken to be where the agents are, which favours Regions near the agents. "
@@ -591,7 +622,7 @@ def _caveats(ranking: Ranking, doubts: Doubt | None) -> list[str]:
     if doubts is not None and doubts.by_assumption:
         caveats.append("The choice rests on modelled and assumed legs more than on measurements.")
     mixed = [origin for origin in prepared.callers if origin.line == "mixed"]
-    if mixed and not prepared.callers_assumed:
+    if prepared.use_case.callers_by_telephone and mixed and not prepared.callers_assumed:
         share = read_leg_constants()["mixed_mobile_share_pct"].value
         caveats.append(f"Callers with line `mixed` count as {share:.0f} % mobile (assumed).")
     return caveats

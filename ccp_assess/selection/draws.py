@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ccp_assess.selection.journeys import Curve
 from ccp_assess.selection.legs import Z90, Extra, LegTable, read_leg_constants
 from ccp_assess.selection.outcomes import MEAN, MOS, OVER_150, OVER_300, OVER_LIMIT, STATISTICS, deposit, mos_curve
 
@@ -226,6 +227,7 @@ def simulate_direct(  # noqa: PLR0917 - two sides of one sum
     far: Float32Array,
     far_weight: Float32Array,
     limits_ms: tuple[float, float, float],
+    curve: Curve = "narrowband",
 ) -> npt.NDArray[np.float64]:
     """Statistics of a component in every draw, pair by pair.
 
@@ -239,6 +241,8 @@ def simulate_direct(  # noqa: PLR0917 - two sides of one sum
         Codec and loss impairment of the near sides [unitless].
     limits_ms
         The three limits [ms].
+    curve
+        Scale of the quality.
 
     Returns
     -------
@@ -251,7 +255,7 @@ def simulate_direct(  # noqa: PLR0917 - two sides of one sum
         part = slice(first, first + batch)
         delay = near[part, :, None] + far[part, None, :]
         result[part, MEAN] = near[part] @ near_weight + far[part] @ far_weight
-        result[part, MOS] = (mos_curve().mos32(delay, near_ie[None, :, None]) @ far_weight) @ near_weight
+        result[part, MOS] = (mos_curve(curve).mos32(delay, near_ie[None, :, None]) @ far_weight) @ near_weight
         for column, limit in zip((OVER_150, OVER_300, OVER_LIMIT), limits_ms, strict=True):
             result[part, column] = ((delay > limit).astype(np.float32) @ far_weight) @ near_weight
     return result
@@ -285,12 +289,15 @@ class Crowd:
         Share (sum 1) and impairment of each near side.
     fars
         Ways to the far side.
+    curve
+        Scale of the quality.
     """
 
     block: Callable[[int, int], Float32Array]
     weight: Float32Array
     ie: Float32Array
     fars: tuple[FarSide, ...]
+    curve: Curve = "narrowband"
 
 
 def simulate_large(crowd: Crowd, limits_ms: tuple[float, float, float], spectra: Spectra) -> npt.NDArray[np.float64]:
@@ -319,7 +326,7 @@ def simulate_large(crowd: Crowd, limits_ms: tuple[float, float, float], spectra:
     result = np.empty((count, STATISTICS))
     classes = ie_classes(crowd.ie, crowd.weight)
     repeated = [np.repeat(share.astype(np.float64), _BATCH) for _, share in classes]
-    functions = _function_spectra([ie for ie, _ in classes], limits_ms)
+    functions = _function_spectra([ie for ie, _ in classes], limits_ms, crowd.curve)
     total = sum(far.weight for far in crowd.fars)
     nearest = _GRID_NODES - 1 - max(len(far.parts) for far in crowd.fars) * _FAR_NODES
     for first in range(0, count, _BATCH):
@@ -353,11 +360,13 @@ def simulate_large(crowd: Crowd, limits_ms: tuple[float, float, float], spectra:
     return result
 
 
-def _function_spectra(impairments: Sequence[float], limits_ms: tuple[float, float, float]) -> Float32Array:
+def _function_spectra(
+    impairments: Sequence[float], limits_ms: tuple[float, float, float], curve: Curve
+) -> Float32Array:
     """Spectra of the three indicators and of MOS per impairment over the grid of sums, weighted for Parseval's sum."""
     delay = GRID_MS * np.arange(_GRID_NODES, dtype=np.float64)
     rows = [np.clip((delay - limit) / GRID_MS + 0.5, 0.0, 1.0) for limit in limits_ms]
-    rows += [mos_curve().mos(delay, ie) for ie in impairments]
+    rows += [mos_curve(curve).mos(delay, ie) for ie in impairments]
     spectra = np.fft.rfft(np.array(rows), axis=1) * (2.0 / _GRID_NODES)
     spectra[:, [0, -1]] /= 2.0
     return spectra.astype(np.complex64).view(np.float32)

@@ -48,6 +48,8 @@ def ranking_findings(ranking: Ranking, *, calls_per_month: float | None = None) 
     best = ranking.best
     if best is None:
         return ()
+    if ranking.prepared.use_case.codec is None:  # without audio only the lines remain
+        return tuple(_lines(ranking))
     found = [
         *_transfers(ranking, best, calls_per_month),
         *_reroutes(ranking, best),
@@ -210,8 +212,8 @@ def _over_limit(ranking: Ranking, best: Outcome) -> Iterator[Finding]:
                 severity="warning",
                 text=(
                     f"Callers from {origin.place or origin.country or origin.origin_id} would hear more than "
-                    f"{limit:.0f} ms of delay in {100 * given[OVER_LIMIT]:.0f} % of calls (mean {given[MEAN]:.0f} ms, MOS "
-                    f"{given[MOS]:.2f})."
+                    f"{limit:.0f} ms of delay in {100 * given[OVER_LIMIT]:.0f} % of calls "
+                    f"(mean {given[MEAN]:.0f} ms, MOS {given[MOS]:.2f})."
                 ),
                 evidence={
                     "origin_id": origin.origin_id,

@@ -674,6 +674,39 @@ def telephone_legs(
     )
 
 
+def internet_legs(
+    kind: str, places: Sequence[CallerOrigin], regions: Sequence[Region], distances: Distances
+) -> LegTable:
+    """Compute the Internet leg between every Region and every place, for customers in a browser or an app.
+
+    Parameters
+    ----------
+    kind
+        What the places are, as part of their identity.
+    places
+        Caller origins.
+    regions
+        Where the instance may be.
+    distances
+        The distance model.
+
+    Returns
+    -------
+    legs
+        Places by Regions, each with a home's access.
+    """
+    km, network = _modelled([(p.latitude, p.longitude) for p in places], regions, distances, "access")
+    return LegTable(
+        keys=tuple(f"{kind}|internet|{p.latitude:.4f},{p.longitude:.4f},{p.country or ''}" for p in places),
+        countries=tuple(p.country for p in places),
+        network=network,
+        extras=tuple((Extra(name="access_home_ms"),) for _ in places),
+        basis=np.full(network.median.shape, "modelled", dtype="<U8"),
+        hops=np.full(network.median.shape, np.nan),
+        distance_km=km,
+    )
+
+
 def line_mix(line: str) -> tuple[tuple[str, float], ...]:
     """Split a kind of line into what is known of its delay.
 

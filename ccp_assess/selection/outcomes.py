@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ccp_assess.selection.journeys import MosCurve
+from ccp_assess.selection.journeys import Curve, MosCurve
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -27,9 +27,20 @@ CELLS = 250_000
 
 
 @cache
-def mos_curve() -> MosCurve:
-    """Return the tabulated E-model (made once)."""
-    return MosCurve()
+def mos_curve(kind: Curve = "narrowband") -> MosCurve:
+    """Return the tabulated E-model (made once per scale).
+
+    Parameters
+    ----------
+    kind
+        Scale of the quality.
+
+    Returns
+    -------
+    curve
+        MOS over delay.
+    """
+    return MosCurve(kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +56,8 @@ class Component:
         Delay of each far side and its share (sum 1).
     weight
         Importance of the component against the others.
+    curve
+        Scale of the quality.
     """
 
     near_ms: FloatArray
@@ -53,6 +66,7 @@ class Component:
     far_ms: FloatArray
     far_weight: FloatArray
     weight: float
+    curve: Curve = "narrowband"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +109,10 @@ def evaluate(component: Component, limits_ms: tuple[float, float, float]) -> Con
         by_near = np.einsum("nms,m->ns", cells, component.far_weight)
         by_far = np.einsum("nms,n->ms", cells, component.near_weight)
     else:
-        by_near = _given(near, component.near_ie, far, component.far_weight, None, limits_ms)
-        by_far = _given(far, np.zeros(far.size), near, component.near_weight, component.near_ie, limits_ms)
+        by_near = _given(near, component.near_ie, far, component.far_weight, None, limits_ms, component.curve)
+        by_far = _given(
+            far, np.zeros(far.size), near, component.near_weight, component.near_ie, limits_ms, component.curve
+        )
     return Conditional(by_near=by_near, by_far=by_far, total=component.near_weight @ by_near)
 
 
@@ -105,7 +121,7 @@ def _cells(component: Component, limits_ms: tuple[float, float, float]) -> Float
     delay = component.near_ms[:, None] + component.far_ms[None, :]
     cells = np.empty((*delay.shape, STATISTICS))
     cells[..., MEAN] = delay
-    cells[..., MOS] = mos_curve().mos(delay, component.near_ie[:, None])
+    cells[..., MOS] = mos_curve(component.curve).mos(delay, component.near_ie[:, None])
     for column, limit in zip((OVER_150, OVER_300, OVER_LIMIT), limits_ms, strict=True):
         cells[..., column] = delay > limit
     return cells
@@ -118,6 +134,7 @@ def _given(  # noqa: PLR0917 - two sides of one sum
     weight: FloatArray,
     others_ie: FloatArray | None,
     limits_ms: tuple[float, float, float],
+    kind: Curve,
 ) -> FloatArray:
     """Statistics given each of ``these``, averaged over the others."""
     result = np.empty((these.size, STATISTICS))
@@ -131,15 +148,15 @@ def _given(  # noqa: PLR0917 - two sides of one sum
     for position, ie in enumerate(ies):
         mask = class_of == position
         if others_ie is None:
-            result[mask, MOS] = _correlated_mos(these[mask], others, weight, float(ie))
+            result[mask, MOS] = _correlated_mos(these[mask], others, weight, float(ie), kind)
         else:
-            result[:, MOS] += _correlated_mos(these, others[mask], weight[mask], float(ie))
+            result[:, MOS] += _correlated_mos(these, others[mask], weight[mask], float(ie), kind)
     return result
 
 
-def _correlated_mos(these: FloatArray, others: FloatArray, weight: FloatArray, ie: float) -> FloatArray:
+def _correlated_mos(these: FloatArray, others: FloatArray, weight: FloatArray, ie: float, kind: Curve) -> FloatArray:
     """Mean MOS given each of ``these`` over the others, by a correlation on the grid of the curve."""
-    curve, step = mos_curve(), MosCurve.STEP_MS
+    curve, step = mos_curve(kind), MosCurve.STEP_MS
     low = np.floor(others.min() / step) * step
     mass = deposit(others[None, :] - low, weight[None, :], step, int((others.max() - low) / step) + 2)[0]
     start = np.floor(these.min() / step) * step
@@ -221,7 +238,7 @@ def percentiles(components: Sequence[Component]) -> Percentiles:
     groups = [group for component in components for group in _distributions(component)]
     delay = np.concatenate([values for values, _, _ in groups])
     weight = np.concatenate([share for _, share, _ in groups])
-    mos = np.concatenate([mos_curve().mos(values, ie) for values, _, ie in groups])
+    mos = np.concatenate([mos_curve(components[0].curve).mos(values, ie) for values, _, ie in groups])
     order, by_quality = np.argsort(delay, kind="stable"), np.argsort(mos, kind="stable")
     reached, reached_mos = np.cumsum(weight[order]), np.cumsum(weight[by_quality])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -25,10 +25,11 @@ from ccp_assess.selection.draws import (
 )
 from ccp_assess.selection.journeys import (
     CIRCULAR_HANDLING,
-    SOFTPHONE_HANDLING,
     TELEPHONE_HANDLING,
+    UseCase,
     handling_ms,
     point_impairment,
+    use_case_by_name,
 )
 from ccp_assess.selection.legs import (
     AgentPoint,
@@ -38,6 +39,7 @@ from ccp_assess.selection.legs import (
     SiteMeasurement,
     agent_legs,
     agent_points,
+    internet_legs,
     line_mix,
     read_leg_constants,
     telephone_legs,
@@ -145,6 +147,8 @@ class Prepared:
         For ``callers``, ``transfers`` and ``reroutes``: our rows in the order of the client's table.
     distances
         The distance model of the modelled legs.
+    use_case
+        What the instance is for.
     """
 
     sites: tuple[Site, ...]
@@ -164,6 +168,7 @@ class Prepared:
     seed: int
     row_order: Mapping[str, tuple[int, ...]]
     distances: Distances
+    use_case: UseCase
     _memo: dict[object, object] = field(default_factory=dict, repr=False, compare=False)
 
     # --- sizes and names -------------------------------------------------------------------------------------
@@ -305,17 +310,20 @@ class Prepared:
     @cached_property
     def near_fixed_ms(self) -> FloatArray:
         """Handling of each near side [ms]."""
-        soft = [handling_ms(SOFTPHONE_HANDLING, point.playout_ms) for point in self.points]
+        soft = [handling_ms(self.use_case.handling, point.playout_ms) for point in self.points]
         return np.array(soft + [handling_ms(TELEPHONE_HANDLING)] * len(self.reroutes))
 
     @cached_property
     def near_ie(self) -> FloatArray:
         """Codec and loss impairment of each near side [unitless]."""
-        return np.array([point_impairment(point) for point in self.points] + [0.0] * len(self.reroutes))
+        soft = [point_impairment(point, self.use_case.codec) for point in self.points]
+        return np.array(soft + [0.0] * len(self.reroutes))
 
     @cached_property
     def lines(self) -> tuple[tuple[int, str, float], ...]:
         """Far sides: index of the origin, planning value of its line, and its share of the origin."""
+        if not self.use_case.callers_by_telephone:
+            return tuple((index, "internet", 1.0) for index in range(len(self.callers)))
         return tuple(
             (index, name, share) for index, origin in enumerate(self.callers) for name, share in line_mix(origin.line)
         )
@@ -331,7 +339,8 @@ class Prepared:
     @cached_property
     def far_leg_ms(self) -> FloatArray:
         """Leg of each far side, far sides by Regions [ms]."""
-        line_ms = np.array([read_leg_constants()[name].value for _, name, _ in self.lines])
+        constants = read_leg_constants()
+        line_ms = np.array([constants[name].value if name in constants else 0.0 for _, name, _ in self.lines])
         return np.asarray(self.caller_table.one_way_ms[self._line_origin] + line_ms[:, None])
 
     @cached_property
@@ -418,7 +427,9 @@ class Prepared:
                     ),
                 )
             )
-        return [(name, component) for name, component in made if component.weight > 0]
+        return [
+            (name, replace(component, curve=self.use_case.curve)) for name, component in made if component.weight > 0
+        ]
 
     def statistics(self, placement: Placement, shares: Shares, weights: Weights) -> Statistics:
         """Evaluate an option at the median of every leg.
@@ -538,7 +549,7 @@ class Prepared:
             cells = np.zeros((self.near_count, len(self.callers)))
             for far, (index, _, share) in enumerate(self.lines):
                 delay = near + on_far * self.far_leg_ms[far, column]
-                cells[:, index] += share * mos_curve().mos(delay, self.near_ie)
+                cells[:, index] += share * mos_curve(self.use_case.curve).mos(delay, self.near_ie)
             self._memo[key] = cells
         found = self._memo[key]
         assert isinstance(found, np.ndarray)  # noqa: S101 - for the type checker
@@ -582,13 +593,15 @@ class Prepared:
         """Draws by 1 of each sum of planning values [ms]."""
 
         def total(extras: Sequence[Extra]) -> Float32Array:
+            if not extras:
+                return np.zeros((self.draw_count, 1), dtype=np.float32)
             return np.asarray(
                 np.vstack([self.draws.planning_value(e) for e in extras]).sum(axis=0)[:, None], np.float32
             )
 
         return {
-            "softphone": total(SOFTPHONE_HANDLING),
-            "softphone without playout": total([e for e in SOFTPHONE_HANDLING if e.name != "playout_ms"]),
+            "softphone": total(self.use_case.handling),
+            "softphone without playout": total([e for e in self.use_case.handling if e.name != "playout_ms"]),
             "telephone": total(TELEPHONE_HANDLING),
             "circular": total(CIRCULAR_HANDLING),
             "landline_ms": total([Extra(name="landline_ms")]),
@@ -781,7 +794,7 @@ class Prepared:
         """Pair by pair where that is few pairs, else on a grid."""
         cells = near_weight.size * sum(int(np.prod([weight.size for _, weight in far.parts])) for far in fars)
         if cells * self.draw_count > DIRECT_CELLS:
-            crowd = Crowd(block=near_block, weight=near_weight, ie=near_ie, fars=tuple(fars))
+            crowd = Crowd(block=near_block, weight=near_weight, ie=near_ie, fars=tuple(fars), curve=self.use_case.curve)
             return simulate_large(crowd, self.limits_ms, spectra)
         near = np.ascontiguousarray(near_block(0, self.draw_count).T)
         total = sum(far.weight for far in fars)
@@ -791,7 +804,11 @@ class Prepared:
             for more, share in far.parts[1:]:
                 values = (values[:, :, None] + more[:, None, :]).reshape(self.draw_count, -1)
                 weight = (weight[:, None] * share[None, :]).ravel()
-            result += far.weight / total * simulate_direct(near, near_weight, near_ie, values, weight, self.limits_ms)
+            result += (
+                far.weight
+                / total
+                * simulate_direct(near, near_weight, near_ie, values, weight, self.limits_ms, self.use_case.curve)
+            )
         return result
 
 
@@ -812,6 +829,7 @@ def prepare(
     draws: int = 2000,
     seed: int = 1,
     distances: Distances = estimate_rtts,
+    use_case: str = "voice",
 ) -> Prepared:
     """Compute every leg of a client once.
 
@@ -827,6 +845,8 @@ def prepare(
         Seed of the simulation.
     distances
         Distance model.
+    use_case
+        ``voice``, ``video``, ``telephone_only``, ``media_less`` or ``chat``.
 
     Returns
     -------
@@ -852,6 +872,11 @@ def prepare(
     regions = tuple(read_regions().values())
     measured = tuple(measurements)
     points, point_of_site = agent_points(sites, measured)
+    case = use_case_by_name(use_case)
+    if case.agents_by_telephone:
+        reroutes = _telephones_at_sites(sites, reroutes)
+    if not case.transfers_count:
+        transfers, reroutes = (), ()
     given = tuple(callers) or _callers_where_agents_are(sites)
     ordered, caller_rows = _sorted_rows(given, _caller_order)
     targets, target_rows = _sorted_rows(
@@ -871,13 +896,16 @@ def prepare(
         points=points,
         point_of_site=point_of_site,
         agent_table=agent_legs(points, regions, distances),
-        caller_table=telephone_legs("caller", ordered, regions, distances),
+        caller_table=(telephone_legs if case.callers_by_telephone else internet_legs)(
+            "caller", ordered, regions, distances
+        ),
         transfer_table=telephone_legs("transfer", targets, regions, distances),
         reroute_table=telephone_legs("reroute", devices, regions, distances),
         draw_count=draws,
         seed=seed,
         row_order={"callers": caller_rows, "transfers": target_rows, "reroutes": device_rows},
         distances=distances,
+        use_case=case,
     )
     prepared.shares()  # refuses a client without agents or calls before any work
     return prepared
@@ -888,6 +916,28 @@ def _sorted_rows(rows: tuple[Row, ...], key: Callable[[Row], Any]) -> tuple[tupl
     order = sorted(range(len(rows)), key=lambda index: key(rows[index]))
     position = {index: place for place, index in enumerate(order)}
     return tuple(rows[index] for index in order), tuple(position[index] for index in range(len(rows)))
+
+
+def _telephones_at_sites(sites: Sequence[Site], reroutes: Sequence[Reroute]) -> tuple[Reroute, ...]:
+    """Give every agent without a rerouted device a telephone at the site."""
+    taken: dict[str, float] = {}
+    for reroute in reroutes:
+        taken[reroute.site_id] = taken.get(reroute.site_id, 0.0) + reroute.share_of_agents_pct
+    return (
+        *reroutes,
+        *(
+            Reroute(
+                site_id=site.site_id,
+                latitude=site.latitude,
+                longitude=site.longitude,
+                place=site.place or site.name,
+                country=site.country,
+                share_of_agents_pct=100.0 - taken.get(site.site_id, 0.0),
+            )
+            for site in sites
+            if taken.get(site.site_id, 0.0) < 100.0
+        ),
+    )
 
 
 def _caller_order(origin: CallerOrigin) -> tuple[float, float, str, str]:

@@ -251,7 +251,7 @@ class Ranking:
         """Return the answer and the first options as HTML for notebooks."""
         rows = "".join(
             f"<tr><td>{option['rank'] or '-'}</td><td>{escape(' + '.join(option['regions']))}</td>"
-            f"<td>{option['mouth_to_ear_ms']['mean']:.0f}</td><td>{option['mos_cqe']['mean']:.2f}</td>"
+            f"<td>{option['mouth_to_ear_ms']['mean']:.0f}</td><td>{_two(option['mos_cqe']['mean'])}</td>"
             f"<td>{option['share_over_400_ms_pct']:.1f}</td><td>{escape('; '.join(option['excluded_by']))}</td></tr>"
             for option in self._document["options"][:12]
         )
@@ -260,6 +260,10 @@ class Ranking:
             f"<div>{sentences}<table><thead><tr><th>Rank</th><th>Region</th><th>Mouth to ear [ms]</th><th>MOS-CQE</th>"
             f"<th>Over 400 ms [%]</th><th>Excluded by</th></tr></thead><tbody>{rows}</tbody></table></div>"
         )
+
+
+def _two(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _nan(value: float | None) -> float:
@@ -426,6 +430,7 @@ def rank(  # noqa: PLR0917 - the client's tables, in the order of its folder
     seed: int = 1,
     offers: ServiceCatalogue = documented_offers,
     distances: Distances = estimate_rtts,
+    use_case: str = "voice",
 ) -> Ranking:
     """Rank where the instance, or the instances, should be.
 
@@ -445,6 +450,8 @@ def rank(  # noqa: PLR0917 - the client's tables, in the order of its folder
         The services table.
     distances
         Distance model.
+    use_case
+        ``voice``, ``video``, ``telephone_only``, ``media_less`` or ``chat``.
 
     Returns
     -------
@@ -456,5 +463,15 @@ def rank(  # noqa: PLR0917 - the client's tables, in the order of its folder
     ModelInputError
         If the client has no site, no agent or an impossible number; the text says what to mend.
     """
-    prepared = prepare(sites, callers, transfers, reroutes, measurements, draws=draws, seed=seed, distances=distances)
+    prepared = prepare(
+        sites,
+        callers,
+        transfers,
+        reroutes,
+        measurements,
+        draws=draws,
+        seed=seed,
+        distances=distances,
+        use_case=use_case,
+    )
     return rank_prepared(prepared, constraints=constraints, weights=weights, instances=instances, offers=offers)

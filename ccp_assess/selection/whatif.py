@@ -335,6 +335,7 @@ def _again(
         draws=prepared.draw_count,
         seed=prepared.seed,
         distances=prepared.distances,
+        use_case=prepared.use_case.name,
     )
     return rank_prepared(
         again,
