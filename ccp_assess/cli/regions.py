@@ -15,13 +15,14 @@ def estimate(
     pairs: Annotated[
         Path, typer.Option(help="CSV with from_lat, from_lon, to_lat, to_lon (from_country, to_country).")
     ],
+    access: Annotated[bool, typer.Option("--access", help="One end of each pair is an office or a home.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Estimate round-trip times of pairs of points from geography alone."""
     from ccp_assess.cli.output import print_json
     from ccp_assess.selection.pairs import estimate_pairs, read_pairs
 
-    estimates = estimate_pairs(read_pairs(pairs))
+    estimates = estimate_pairs(read_pairs(pairs), ends="access" if access else "data_centres")
     if as_json:
         print_json(
             [

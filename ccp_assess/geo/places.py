@@ -371,7 +371,8 @@ def _place_vectors() -> NDArray[np.float64]:
 
 @cache
 def _towns_of(country: str) -> NDArray[np.float64]:
-    return _place_vectors()[np.array([code == country for code in _gazetteer().countries()])]
+    of_country = np.array([code == country for code in _gazetteer().countries()])
+    return np.asarray(_place_vectors()[of_country], dtype=np.float64)
 
 
 def _unit_vectors(phi: NDArray[np.float64], lam: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ import numpy as np
 from ccp_assess import csvtext, geo
 from ccp_assess.csvtext import Row
 from ccp_assess.errors import ReferenceFactError
-from ccp_assess.selection.distance import DistanceEstimate, estimate_rtts
+from ccp_assess.selection.distance import DistanceEstimate, Ends, estimate_rtts
 
 REQUIRED = ("from_lat", "from_lon", "to_lat", "to_lon")
 
@@ -83,13 +83,15 @@ def _country(row: Row, column: str) -> str | None:
         raise row.wrong(column, str(error)) from None
 
 
-def estimate_pairs(pairs: Sequence[Pair]) -> list[DistanceEstimate]:
+def estimate_pairs(pairs: Sequence[Pair], *, ends: Ends = "data_centres") -> list[DistanceEstimate]:
     """Estimate the round trip of every pair.
 
     Parameters
     ----------
     pairs
         Points.
+    ends
+        Whether both points are data centres, or one of them an office or a home.
 
     Returns
     -------
@@ -97,7 +99,7 @@ def estimate_pairs(pairs: Sequence[Pair]) -> list[DistanceEstimate]:
         In the same order.
     """
     columns = np.array([(p.from_lat, p.from_lon, p.to_lat, p.to_lon) for p in pairs], dtype=float).reshape(-1, 4)
-    many = estimate_rtts(columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3])
+    many = estimate_rtts(columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3], ends=ends)
     rows = zip(many.great_circle_km, many.rtt_ms, many.rtt_low_ms, many.rtt_high_ms, strict=True)
     return [
         DistanceEstimate(great_circle_km=float(km), rtt_ms=float(rtt), rtt_band90_ms=(float(low), float(high)))

@@ -40,6 +40,14 @@ def test_people_get_a_table(tmp_path):
     assert "modelled" in lines[1]
 
 
+def test_an_office_or_a_home_is_further_away(tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text(HEADER + "51.51,-0.12,50.11,8.68\n", encoding="utf-8")
+    plain, access = json.loads(run(path, "--json"))[0], json.loads(run(path, "--access", "--json"))[0]
+    assert access["rtt_ms"] > plain["rtt_ms"]
+    assert access["rtt_band90_ms"][1] > plain["rtt_band90_ms"][1]
+
+
 def test_a_table_without_rows_gives_an_empty_list(tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_text(HEADER, encoding="utf-8")
