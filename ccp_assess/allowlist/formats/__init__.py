@@ -2,12 +2,62 @@
 
 from __future__ import annotations
 
-from ccp_assess.allowlist.formats import tables
+from ccp_assess.allowlist.formats import (
+    aws,
+    azure,
+    checkpoint,
+    cisco,
+    fortigate,
+    iptables,
+    nftables,
+    paloalto,
+    pf,
+    plainlists,
+    proxies,
+    request,
+    suricata,
+    tables,
+    windows,
+)
 from ccp_assess.allowlist.formats.base import Fitted, Format, Rendered, fit
 from ccp_assess.allowlist.rules import Allowlist
 from ccp_assess.errors import AllowlistError
 
-FORMATS: dict[str, Format] = {form.name: form for form in (tables.TABLE, tables.CSV, tables.JSON, tables.MARKDOWN)}
+FORMATS: dict[str, Format] = {
+    form.name: form
+    for form in (
+        tables.TABLE,
+        tables.CSV,
+        tables.JSON,
+        tables.MARKDOWN,
+        request.REQUEST,
+        request.REQUEST_DOCX,
+        proxies.PAC,
+        paloalto.PALOALTO,
+        fortigate.FORTIGATE,
+        cisco.ASA,
+        cisco.IOS,
+        plainlists.LIST,
+        plainlists.EDL_IP,
+        plainlists.EDL_URL,
+        proxies.BYPASS,
+        proxies.SQUID,
+        nftables.NFTABLES,
+        iptables.IPTABLES,
+        iptables.IP6TABLES,
+        pf.PF,
+        checkpoint.CHECKPOINT,
+        aws.SG_JSON,
+        aws.SG_TERRAFORM,
+        aws.NFW_JSON,
+        aws.NFW_TERRAFORM,
+        azure.AZURE,
+        proxies.ZSCALER,
+        proxies.NETSKOPE,
+        windows.WINDOWS,
+        suricata.SURICATA,
+    )
+}
 """Every output format by its name on the command line."""
 
 __all__ = ["FORMATS", "Fitted", "Format", "Rendered", "fit", "render"]
@@ -39,4 +89,7 @@ def render(allowlist: Allowlist, name: str, *, proxy: str | None = None) -> Rend
     if form is None:
         raise AllowlistError(f"format {name[:40]!r} is unknown; use one of {', '.join(sorted(FORMATS))}")
     fitted = fit(allowlist, form, proxy=proxy)
+    if not fitted.entries:
+        reasons = "; ".join(fitted.left_out)[:300]
+        raise AllowlistError(f"nothing of option {allowlist.option} can be written as {name}: {reasons}")
     return Rendered(content=form.write(fitted), left_out=fitted.left_out, suffix=form.suffix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ class Format:
         ``TurnNlb-*.elb…``: a wildcard inside a label.
     udp_names
         Names for UDP.
+    udp_wildcards
+        Names with wildcards for UDP.
     urls
         A path after the name.
     blocks
@@ -59,6 +62,7 @@ class Format:
     wildcards: bool = True
     partial_wildcards: bool = False
     udp_names: bool = False
+    udp_wildcards: bool = False
     urls: bool = False
     blocks: bool = True
     ports: bool = True
@@ -293,6 +297,8 @@ def _why_not(rule: Rule, form: Format) -> str | None:
         return "the format knows addresses only, no names; use --option addresses, or hybrid for the audio"
     if rule.transport == "udp" and not form.udp_names:
         return "the format cannot match UDP by name; use --option hybrid"
+    if rule.transport == "udp" and "*" in rule.host and not form.udp_wildcards:
+        return "the format cannot match UDP by a name with a wildcard; use --turn named or --option hybrid"
     if rule.path and not form.urls and rule.host.startswith("s3-"):
         return "the format cannot match a path, and the host alone would open every bucket of the Region"
     # connect-telecom is a domain of Amazon Connect alone: the whole of it instead of "rtc*" opens little more.
@@ -338,3 +344,35 @@ def netmask(block: Prefix) -> str:
 def address_of(block: Prefix) -> str:
     """Return the first address of a block, without its length."""
     return block.text.split("/", 1)[0]
+
+
+def blocks_only(fitted: Fitted, title: str) -> None:
+    """Refuse to write a firewall's file that would hold no rule at all.
+
+    Parameters
+    ----------
+    fitted
+        The rules.
+    title
+        What the format is called.
+
+    Raises
+    ------
+    AllowlistError
+        If nothing is left.
+    """
+    if not any(entry.block for entry in fitted.entries):
+        option = fitted.allowlist.option
+        raise AllowlistError(f"{title} knows addresses only and option {option} has none; use addresses or hybrid")
+
+
+def object_names(entries: Iterable[Entry], stem: str) -> list[tuple[str, Entry]]:
+    """Give each target an object name of letters, digits, dots and hyphens, at most 63 characters, each once."""
+    named: dict[str, Entry] = {}
+    for entry in entries:
+        text = entry.text.lower().replace("*", "any").replace("/", "-").replace(":", "-")
+        name = re.sub(r"[^a-z0-9.-]+", "-", f"{stem}-{text}")
+        if len(name) > 63:
+            name = f"{name[:50]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+        named.setdefault(name, entry)
+    return list(named.items())

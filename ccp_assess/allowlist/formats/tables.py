@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from typing import Any
 
 from ccp_assess.allowlist.formats.base import Fitted, Format
 from ccp_assess.allowlist.rules import Rule
@@ -26,7 +27,7 @@ COLUMNS = (
 
 def _cells(rule: Rule) -> list[str]:
     row = rule.to_row() | {"from": " ".join(rule.from_subnets)}
-    return [str(row[column]) for column in COLUMNS]
+    return [_visible(str(row[column])) for column in COLUMNS]
 
 
 def _visible(text: str) -> str:
@@ -126,7 +127,7 @@ def _table(fitted: Fitted) -> str:
     )
 
 
-_ALL = {"partial_wildcards": True, "udp_names": True, "urls": True}
+_ALL: dict[str, Any] = {"partial_wildcards": True, "udp_names": True, "udp_wildcards": True, "urls": True}
 
 TABLE = Format(name="table", title="Table for the terminal", suffix=".txt", write=_table, **_ALL)
 CSV = Format(name="csv", title="CSV", suffix=".csv", write=_csv, **_ALL)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 
 from ccp_assess.allowlist.inputs.model import (
+    ANY_V4,
+    ANY_V6,
     EVERY_PORT,
     Addresses,
     ClientRule,
@@ -93,10 +95,8 @@ def read_fortigate(text: str) -> ClientRules:
 
 
 def _expanded(tables: dict[str, Entries], name: str, policy: dict[str, list[str]], line: int) -> list[ClientRule]:
-    source, _ = _side(tables, policy.get("srcaddr", []) + policy.get("srcaddr6", []))
-    destination, hosts = _side(tables, policy.get("dstaddr", []) + policy.get("dstaddr6", []))
-    if policy.get("dstaddr") == ["all"] and not policy.get("dstaddr6"):
-        destination = (((0, 2**32 - 1),), ())
+    source, _ = _both_sides(tables, policy, "srcaddr")
+    destination, hosts = _both_sides(tables, policy, "dstaddr")
     allow = policy.get("action", ["deny"])[0] == "accept"
     text = f"policy {policy.get('name', [name])[0][:80]}"
     rows: list[ClientRule] = []
@@ -109,23 +109,37 @@ def _expanded(tables: dict[str, Entries], name: str, policy: dict[str, list[str]
     return rows
 
 
-def _side(tables: dict[str, Entries], names: list[str]) -> tuple[Addresses | None, list[str]]:
+def _both_sides(
+    tables: dict[str, Entries], policy: dict[str, list[str]], key: str
+) -> tuple[Addresses | None, list[str]]:
+    """Return the addresses of one side; each IP version has names of its own, and its own ``all``."""
+    sets: list[Addresses] = []
+    hosts: list[str] = []
+    for names, tail, everything in ((policy.get(key, []), "", ANY_V4), (policy.get(f"{key}6", []), "6", ANY_V6)):
+        found, named = _side(tables, names, tail)
+        hosts += named
+        if names and (found is not None or not named):
+            sets.append(everything if found is None else found)
+    return (merged(sets) if sets or not hosts else None), hosts
+
+
+def _side(tables: dict[str, Entries], names: list[str], tail: str) -> tuple[Addresses | None, list[str]]:
     if "all" in names:
         return None, []
-    found = [_resolve(tables, name) for name in names]
+    found = [_resolve(tables, name, tail) for name in names]
     sets = [one for inner, _ in found for one in inner]
     hosts = [host for _, inner in found for host in inner]
     return (merged(sets) if sets or not hosts else None), hosts
 
 
-def _resolve(tables: dict[str, Entries], name: str, depth: int = 0) -> tuple[list[Addresses], list[str]]:
+def _resolve(tables: dict[str, Entries], name: str, tail: str, depth: int = 0) -> tuple[list[Addresses], list[str]]:
     if depth > _DEEPEST:
         raise ParseError(f"the group {name[:60]} holds itself")
-    for table in ("firewall addrgrp", "firewall addrgrp6"):
+    for table in (f"firewall addrgrp{tail}",):
         if name in tables.get(table, {}):
-            inner = [_resolve(tables, member, depth + 1) for member in tables[table][name].get("member", [])]
+            inner = [_resolve(tables, member, tail, depth + 1) for member in tables[table][name].get("member", [])]
             return [one for sets, _ in inner for one in sets], [host for _, hosts in inner for host in hosts]
-    for table in ("firewall address", "firewall address6"):
+    for table in (f"firewall address{tail}",):
         if name in tables.get(table, {}):
             return _address(tables[table][name], name)
     raise ParseError(f"the address {name[:60]} is not in the file")

@@ -143,7 +143,10 @@ def read_table(text: str) -> ClientRules | None:
     separator = max(",;\t", key=head.count)
     table = csv.reader(io.StringIO(text), delimiter=separator)
     try:
-        names = [_column(cell) for cell in next(table, [])]
+        head_cells = next(table, [])
+        names = [_column(cell) for cell in head_cells]
+        if names.count("from") > 1:  # our own table: "from" is where the workstations are, "source" where we read it
+            names = [cell.strip().lower() if _column(cell) == "from" else _column(cell) for cell in head_cells]
         if "target" not in names:
             return None
         rows = [(table.line_num, dict(zip(names, cells, strict=False))) for cells in table if cells]

@@ -66,10 +66,11 @@ def read_nft(text: str) -> ClientRules:
 
 def _collect(text: str, sets: dict[str, list[str]], chains: dict[str, _Chain]) -> None:
     """Cut the text into sets and chains; braces nest: table, then set or chain, then elements."""
+    text = re.sub(r"(?m)^[ \t]*#.*$", "", text)  # the line stays, so that lines keep their numbers
     stack: list[tuple[str, str]] = []
     statement: list[str] = []
     number = 1
-    words = [(found.group(), found.start()) for found in _TOKEN.finditer(re.sub(r"(?m)^\s*#.*$", "", text))]
+    words = [(found.group(), found.start()) for found in _TOKEN.finditer(text)]
     lines = 0
     position = 0
     for word, start in words:
