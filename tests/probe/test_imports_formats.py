@@ -498,3 +498,22 @@ def test_a_name_that_wrapped_in_the_statistics_of_pathping_keeps_its_address():
 def test_what_was_quoted_in_a_mail_or_indented_is_read_alike(name, prefix):
     text = "\n".join(prefix + line for line in TEXTS[name].splitlines())
     assert only(text) == only(TEXTS[name])
+
+
+CODE_PAGES = (
+    "cp437 cp737 cp850 cp852 cp855 cp857 cp858 cp860 cp862 cp863 cp865 cp866 cp869 cp874 cp932 cp949 cp950 "
+    "cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 gbk big5 shift_jis euc_jp euc_kr iso2022_jp "
+    "koi8-r koi8-u mac_roman mac_cyrillic latin-1 iso8859-15"
+)
+
+
+def numbers_of(row):
+    hops = [(hop.ttl, hop.address, hop.rtts_ms, hop.rtt_avg_ms) for hop in row.path.hops] if row.path else None
+    return row.sent, row.received, row.rtts_ms, row.rtt_min_ms, hops, row.path and row.path.hop_count
+
+
+@pytest.mark.parametrize("page", CODE_PAGES.split())
+def test_no_code_page_changes_a_number_whatever_it_does_to_the_words(page):
+    for sample in SAMPLES:
+        there = only(sample[2].encode(page, "replace"))
+        assert numbers_of(there) == numbers_of(only(sample[2])), (sample[0], page)

@@ -91,6 +91,8 @@ def text_from_bytes(data: bytes) -> str:
     wide = _utf16_without_bom(data)
     if wide:
         return data.decode(wide, errors="replace")
+    if b"\x1b$B" in data[:65_536] or b"\x1b$@" in data[:65_536]:
+        return data.decode("iso2022_jp", errors="replace")  # as in Japanese mail; its words are made of ASCII bytes
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
