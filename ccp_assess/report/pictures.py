@@ -246,3 +246,53 @@ def size_picture(rows: list[dict[str, Any]]) -> Drawn | None:
         description=description,
         caption="How many addresses the firewall would have to trust under each option, on a scale of powers of ten.",
     )
+
+
+def ports_picture(assessment: Any) -> Drawn | None:
+    """Draw which ports the rules open.
+
+    Parameters
+    ----------
+    assessment
+        The assessment.
+
+    Returns
+    -------
+    picture
+        ``None`` without rules.
+    """
+    rules = (assessment.allowlist or {}).get("rules", [])
+    if not rules:
+        return None
+    ports = dict.fromkeys(f"{rule['transport']} {rule['port']} {rule['direction']}" for rule in rules)
+    return _drawn(
+        figures.draw_ports(assessment)[0],
+        key="ports",
+        title="Ports that the rules open",
+        description="From the workstations through the firewall: " + clean(", ".join(ports), 300) + ".",
+        caption="What each port is used for; answers come back on the same connection.",
+    )
+
+
+def access_picture(assessment: Any) -> Drawn:
+    """Draw the way of the voice for each kind of access.
+
+    Parameters
+    ----------
+    assessment
+        The assessment.
+
+    Returns
+    -------
+    picture
+        One row per kind.
+    """
+    kinds = dict.fromkeys(site.access.replace("_", " ") for site in assessment.client.sites)
+    return _drawn(
+        figures.draw_access(assessment)[0],
+        key="access",
+        title="The way of the voice by kind of access",
+        description="Stations between agent and relay for: " + ", ".join(kinds) + ".",
+        caption="Where a virtual desktop hands the audio to the thin client, the media leaves from the thin client "
+        "itself: measure and record there.",
+    )

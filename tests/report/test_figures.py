@@ -27,6 +27,8 @@ DRAWN = {
     "call": lambda ax=None: figures.draw_call_timeline(capture_document(), ax, call_id="c0000002"),
     "call without series": lambda ax=None: figures.draw_call_timeline({"calls": capture_document()["calls"]}, ax),
     "path": lambda ax=None: figures.draw_path(probe_document(), ax),
+    "ports": lambda ax=None: figures.draw_ports(assessment(), ax),
+    "access": lambda ax=None: figures.draw_access(assessment(), ax),
     "sizes": lambda ax=None: figures.draw_allowlist_size(SIZES, ax),
 }
 

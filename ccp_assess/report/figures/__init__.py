@@ -11,13 +11,16 @@ from ccp_assess.report.figures.calls import draw_call_timeline
 from ccp_assess.report.figures.map import draw_map
 from ccp_assess.report.figures.options import draw_probability, draw_region_comparison
 from ccp_assess.report.figures.paths import draw_path
+from ccp_assess.report.figures.ways import draw_access, draw_ports
 
 __all__ = [
+    "draw_access",
     "draw_allowlist_size",
     "draw_call_timeline",
     "draw_latency_budget",
     "draw_map",
     "draw_path",
+    "draw_ports",
     "draw_probability",
     "draw_region_comparison",
 ]
