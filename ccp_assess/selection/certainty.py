@@ -201,6 +201,8 @@ class Doubt:
         Whether the two cannot be told apart.
     by_assumption
         Whether modelled and assumed inputs carry most of the variance.
+    by_hops
+        Whether the two count as equal and the first wins by its fewer hops.
     """
 
     mos_difference: float
@@ -210,6 +212,7 @@ class Doubt:
     variance_pct: dict[str, float]
     too_close: bool
     by_assumption: bool
+    by_hops: bool
 
 
 def doubt(ranking: Ranking) -> Doubt | None:
@@ -252,7 +255,14 @@ def doubt(ranking: Ranking) -> Doubt | None:
         variance_pct=shares,
         too_close=close or certain < 60.0,
         by_assumption=shares["modelled"] + shares["assumed"] > 50.0,
+        by_hops=close and _fewer_hops(best, second),
     )
+
+
+def _fewer_hops(best: Outcome, second: Outcome) -> bool:
+    if best.hop_count is None or second.hop_count is None:
+        return False
+    return best.hop_count < second.hop_count and bool(best.weighted.total[MOS] < second.weighted.total[MOS])
 
 
 def _band(values: FloatArray) -> tuple[float, float]:

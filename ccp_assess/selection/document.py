@@ -396,6 +396,7 @@ def _certainty(ranking: Ranking, doubts: Doubt | None) -> dict[str, Any]:
         "variance_pct": doubts and doubts.variance_pct,
         "too_close_to_call": bool(doubts and doubts.too_close),
         "decided_by_assumptions": bool(doubts and doubts.by_assumption),
+        "decided_by_hops": bool(doubts and doubts.by_hops),
     }
 
 
@@ -515,6 +516,8 @@ def _how_sure(ranking: Ranking, doubts: Doubt) -> str:
     if doubts.by_assumption:
         rests = f"decided by assumptions, since modelled and assumed legs carry {unmeasured:.0f} % of the doubt, and "
     verdict = "too close to call: " if doubts.too_close else ""
+    if doubts.by_hops:
+        verdict = "the two count as equally good and fewer hops decide: "
     return f"{rests}{verdict}the first is best in {probability:.0f} % of {ranking.prepared.draw_count} simulated cases"
 
 
