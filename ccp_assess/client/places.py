@@ -65,10 +65,9 @@ def locate(row: Row, *, by_country: bool = False) -> Location:
     if coordinates:
         return _by_coordinates(row, coordinates, place=place, country=country)
     if place:
-        return _by_place(row, place, country=country)
+        return _by_place(row, place, country=country, by_country=by_country)
     if country and by_country:
-        middle = geo.find_country(country)
-        return Location(latitude=middle.latitude, longitude=middle.longitude, place=middle.name, country=middle.code)
+        return _middle_of(country)
     raise row.wrong("place", _nowhere(by_country=by_country))
 
 
@@ -155,8 +154,8 @@ def _country_at(latitude: float, longitude: float) -> str | None:
 
 
 def _place_or_none(place: str | None, country: str | None) -> geo.Place | None:
-    """Find the place that stands beside coordinates; a name that nobody knows is a label then, and no error."""
-    if place is None:
+    """Find the place that stands beside coordinates; an unknown name, or one without its country, is a label then."""
+    if place is None or (country is None and "," not in place):
         return None
     try:
         return geo.find_place(_with_country(place, country))
@@ -164,10 +163,17 @@ def _place_or_none(place: str | None, country: str | None) -> geo.Place | None:
         return None
 
 
-def _by_place(row: Row, place: str, *, country: str | None) -> Location:
+def _middle_of(country: str) -> Location:
+    middle = geo.find_country(country)
+    return Location(latitude=middle.latitude, longitude=middle.longitude, place=middle.name, country=middle.code)
+
+
+def _by_place(row: Row, place: str, *, country: str | None, by_country: bool) -> Location:
     try:
         found = geo.find_place(_with_country(place, country))
     except CcpAssessError as error:
+        if by_country and country is None and _is_country(place):
+            return _middle_of(place)
         raise row.wrong("place", str(error)) from None
     if country and found.country != country:
         raise row.wrong("country", f"{place} is in {found.country}, not in {country}; correct the country or the place")
@@ -177,6 +183,14 @@ def _by_place(row: Row, place: str, *, country: str | None) -> Location:
         place=place,
         country=found.country,
     )
+
+
+def _is_country(name: str) -> bool:
+    try:
+        geo.find_country(name)
+    except CcpAssessError:
+        return False
+    return True
 
 
 def _with_country(place: str, country: str | None) -> str:

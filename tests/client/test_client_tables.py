@@ -204,6 +204,18 @@ def test_hostile_names_are_read_as_they_are_and_escaped_where_they_are_shown(fol
     assert "<img" not in client._repr_html_()
 
 
+def test_beside_coordinates_a_place_without_its_country_is_a_label(write: Write) -> None:
+    folder = write("sites.csv", "site_id,place,latitude,longitude,agents\nP,Paris,33.66,-95.56,4\nX,The barn,48,11,1\n")
+    texas, barn = read_client(folder).sites
+    assert (texas.place, texas.country, texas.latitude) == ("Paris", "US", 33.66)
+    assert (barn.place, barn.country) == ("The barn", "DE")
+
+
+def test_callers_may_come_from_a_country_by_its_name(write: Write) -> None:
+    folder = write("callers.csv", 'origin_id,place,call_share_pct\nA,Germany,60\nB,"Lyon, FR",40\n')
+    assert [caller.country for caller in read_client(folder).callers] == ["DE", "FR"]
+
+
 def test_an_island_far_from_the_coarse_outline_is_no_sea(write: Write) -> None:
     folder = write("sites.csv", "site_id,latitude,longitude,agents\nFNC,32.65,-16.91,4\nMLA,35.9,14.51,4\n")
     assert [site.country for site in read_client(folder).sites] == ["PT", "MT"]
