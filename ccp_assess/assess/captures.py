@@ -27,11 +27,12 @@ from ccp_assess.traffic.evidence import Evidence
 from ccp_assess.traffic.findings import CallView, call_findings
 from ccp_assess.traffic.handshakes import DtlsHandshake, read_handshakes
 from ccp_assess.traffic.icmperrors import IcmpError, read_icmp_errors
-from ccp_assess.traffic.names import Lookup, QuicConnection, names_by_address, read_lookups, read_quic
+from ccp_assess.traffic.names import DNS_PORT, Lookup, QuicConnection, names_by_address, read_lookups, read_quic
 from ccp_assess.traffic.relaypaths import RelayPaths
 from ccp_assess.traffic.streams import RtpStream
 from ccp_assess.traffic.transactions import OUTCOME_NAMES, join_transactions, method_name
 from ccp_assess.units import rfc3339_from_ns
+from ccp_assess.wire.datagram import Datagram
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -295,17 +296,18 @@ def assess_scan(scanned: Scan, *, host: str | None = None) -> CaptureAssessment:
     assessment
         Calls, streams, endpoints and findings.
     """
-    flows, datagrams = scanned.flows, scanned.datagrams
+    flows = scanned.flows
+    segments, questions, errors, datagrams = sort_datagrams(scanned)
     ranges = read_ranges()
     paths = RelayPaths(datagrams)
-    dialogues = read_dialogues(flows, datagrams)
-    lookups = read_lookups(flows, datagrams, dialogues)
+    dialogues = read_dialogues(flows, segments)
+    lookups = read_lookups(flows, questions, dialogues)
     quic = read_quic(flows, datagrams)
     names = names_by_address(lookups)
     records = dict(scanned.name_records)
     endpoints = find_endpoints(flows, dialogues, quic, names=names, name_records=records, host=host, ranges=ranges)
     transactions = join_transactions(scanned.stun)
-    icmp_errors = read_icmp_errors(flows, datagrams)
+    icmp_errors = read_icmp_errors(flows, errors)
     times = [(capture.first_ns, capture.last_ns) for capture in scanned.captures]
     handshakes = read_handshakes(datagrams, paths)
 
@@ -360,6 +362,31 @@ def assess_scan(scanned: Scan, *, host: str | None = None) -> CaptureAssessment:
         transactions=transactions,
         findings=tuple(capture_findings(view)),
     )
+
+
+def sort_datagrams(scanned: Scan) -> tuple[list[Datagram], list[Datagram], list[Datagram], list[Datagram]]:
+    """Sort the rare packets by who reads them, in one pass.
+
+    Parameters
+    ----------
+    scanned
+        What the reader found.
+
+    Returns
+    -------
+    segments, questions, errors, others
+        TCP segments; DNS over UDP; ICMP; and STUN, DTLS and QUIC, each in order of arrival.
+    """
+    lists: tuple[list[Datagram], ...] = ([], [], [], [])
+    kinds = [
+        {"tcp": 0, "icmp": 2, "icmpv6": 2}.get(flow.transport, 1 if DNS_PORT in {flow.a_port, flow.b_port} else 3)
+        for flow in scanned.flows
+    ]
+    for datagram in scanned.datagrams:
+        kind = kinds[datagram.flow]
+        # A message taken out of a TCP byte stream is read as what it is.
+        lists[3 if kind == 0 and datagram.framed else kind].append(datagram)
+    return lists[0], lists[1], lists[2], lists[3]
 
 
 def _assess_call(
