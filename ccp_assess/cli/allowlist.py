@@ -336,3 +336,34 @@ def _shown_audit(document: dict[str, Any]) -> None:
     lines += [f"- {note}" for note in document["notes"]]
     lines.append(", ".join(f"{len(document[key])} {key.replace('_', ' ')}" for key in keys) + ".")
     typer.echo("\n".join(printable(line) for line in lines))
+
+
+@app.command("verify")
+def verify_request(
+    request: Path = typer.Argument(help="REQUEST.json, written by allowlist build --format json."),
+    line: list[int] = typer.Option([], "--line", help="Only this line; may be repeated."),
+    host: list[str] = typer.Option([], "--host", help="A real name that stands for a wildcard; may be repeated."),
+    timeout: float = typer.Option(3.0, "--timeout", min=0.1, max=60, help="Seconds per attempt."),
+    as_json: bool = AS_JSON,
+) -> None:
+    """Re-run the tests of a change request: every line green, red or untested."""
+    from ccp_assess.allowlist.verify import read_request, verify
+    from ccp_assess.cli.output import print_json, printable
+    from ccp_assess.errors import AllowlistError
+    from ccp_assess.probe.reach import SocketProber
+
+    lines, regions = read_request(request)
+    wanted = [row for row in lines if not line or row.number in line]
+    if not wanted:
+        raise AllowlistError(f"{request}: no line {line[0]}; it has lines 1 to {len(lines)}")
+    results = verify(wanted, regions, SocketProber(timeout), hosts=host)
+    counts = {colour: sum(row.colour == colour for row in results) for colour in ("green", "red", "untested")}
+    if as_json:
+        print_json({"lines": [row.to_row() for row in results], "counts": counts})
+        return
+    colours = {"green": typer.colors.GREEN, "red": typer.colors.RED, "untested": typer.colors.YELLOW}
+    for row in results:
+        word = typer.style(f"{row.colour.upper():<8}", fg=colours[row.colour])
+        told = f"{row.line.number:>4} {row.line.target} {row.line.port}/{row.line.transport}: {row.text}"
+        typer.echo(f"{word} {printable(told)}")
+    typer.echo(", ".join(f"{number} {colour}" for colour, number in counts.items()) + ".")
