@@ -240,6 +240,7 @@ def assess_captures(
     workers: int | None = None,
     block_bytes: int | None = None,
     progress: Progress | None = None,
+    on_packets: Callable[[npt.NDArray[np.void]], None] | None = None,
 ) -> CaptureAssessment:
     """Read capture files as one capture and tell what calls it holds.
 
@@ -255,6 +256,8 @@ def assess_captures(
         Size of a block; ``None`` chooses. Results do not depend on it.
     progress
         Called while bytes are read.
+    on_packets
+        Called with rows of ``ccp_assess.wire.columns.PACKET``, in another thread.
 
     Returns
     -------
@@ -277,6 +280,7 @@ def assess_captures(
         workers=workers,
         block_bytes=block_bytes,
         progress=report if progress is not None else None,
+        on_packets=on_packets,
     )
     return assess_scan(scanned, host=host)
 

@@ -25,23 +25,32 @@ def read(
     ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
     out: Path | None = typer.Option(None, "--out", help="Write the tables as Parquet into this folder."),
-    packets: bool = typer.Option(False, "--packets", help="With --out: write the table of RTP packets too."),
+    packets: bool = typer.Option(False, "--packets", help="With --out: write the table of all packets too."),
     host: str | None = typer.Option(None, "--host", help="Address of the workstation, for calls without a relay."),
     workers: int | None = typer.Option(None, "--workers", min=1, max=64, help="Threads to read with."),
 ) -> None:
     """Find calls in captures and tell how they went."""
+    from contextlib import ExitStack
+
     from ccp_assess.assess.captures import assess_captures
     from ccp_assess.cli.output import print_json
     from ccp_assess.cli.progress import progress_bar
 
     if packets and out is None:
         raise typer.BadParameter("--packets needs --out DIR", param_hint="--packets")
-    with progress_bar() as report:
-        assessment = assess_captures(files, host=_address(host), workers=workers, progress=report)
+    with progress_bar() as report, ExitStack() as stack:
+        on_packets = None
+        if out is not None and packets:
+            from ccp_assess.assess.capturetables import PacketTable
+
+            on_packets = stack.enter_context(PacketTable(out)).add
+        assessment = assess_captures(
+            files, host=_address(host), workers=workers, progress=report, on_packets=on_packets
+        )
         if out is not None:
             from ccp_assess.assess.capturetables import write_tables
 
-            write_tables(assessment, out, files if packets else ())
+            write_tables(assessment, out)
     if as_json:
         print_json(assessment.to_document())
     else:
