@@ -175,7 +175,7 @@ def _is_simulated(ranking: Ranking, outcome: Outcome) -> bool:
 
 
 _MOST_DETAILED = 500
-"""Sites up to which every option tells how each site's leg is made up; beyond it only the first two do."""
+"""Sites up to which every option tells how each leg is made up; beyond it only the contract's fields are told."""
 
 
 def _by_site(ranking: Ranking, outcome: Outcome) -> list[dict[str, Any]]:
@@ -196,7 +196,7 @@ def _by_site(ranking: Ranking, outcome: Outcome) -> list[dict[str, Any]]:
         }
         for site, column, leg, hop, basis in zip(prepared.sites, columns, legs, hops, bases, strict=True)
     ]
-    if len(rows) <= _MOST_DETAILED or outcome.rank in {1, 2}:
+    if len(rows) <= _MOST_DETAILED:
         extra_ms = table.extra_ms
         for row, point, column in zip(rows, points, columns, strict=True):
             row.update(_site_detail(ranking, outcome, int(point), int(column), float(extra_ms[point, column])))
@@ -597,7 +597,11 @@ def _caveats(ranking: Ranking, doubts: Doubt | None) -> list[str]:
     )
     if bench:
         caveats.append(f"Measurements of {', '.join(bench)} come from a test bench, not from the site.")
-    lossless = sorted(str(row["site_id"]) for row in rows if row["loss_pct"] is None)
+    lossless = sorted(
+        site.site_id
+        for site, point in zip(prepared.sites, prepared.point_of_site, strict=True)
+        if prepared.points[point].loss_pct is None
+    )
     if lossless:
         shown = ", ".join(lossless[:5]) + (f" and {len(lossless) - 5} more" if len(lossless) > 5 else "")
         caveats.append(f"Packet loss at {shown} is unknown and counted as none: a capture would tell.")

@@ -121,19 +121,21 @@ class LegDraws:
         self.rows = len(legs.keys)
         median = legs.network.median[:, column]
         self._median = median.astype(np.float32)
-        self._down = (np.log(median / legs.network.low[:, column]) / Z90).astype(np.float32)
-        self._up = (np.log(legs.network.high[:, column] / median) / Z90).astype(np.float32)
         measured = legs.basis[:, column] == "measured"
-        self._offsets = draws.offsets(legs.keys, region_code)
         shared = read_leg_constants()["shared_variance_pct"].value / 100.0
-        self._own = np.where(measured, 1.0, np.sqrt(1.0 - shared)).astype(np.float32)
+        # Per unit of the leg's own deviate; what the pair of countries shares is scaled to the same unit.
+        own = np.where(measured, 1.0, np.sqrt(1.0 - shared))
+        self._down = (own * np.log(median / legs.network.low[:, column]) / Z90).astype(np.float32)
+        self._up = (own * np.log(legs.network.high[:, column] / median) / Z90).astype(np.float32)
+        self._offsets = draws.offsets(legs.keys, region_code)
         countries = sorted({country or "" for country in legs.countries})
         order = {country: index for index, country in enumerate(countries)}
         nobody = len(countries)  # a measured leg shares nothing: its row of the factors is 0
         self._pair = np.array([order[country or ""] for country in legs.countries], dtype=np.intp)
         self._pair[measured] = nobody
         factors = [
-            np.float32(np.sqrt(shared)) * draws.deviates(f"pair|{'|'.join(sorted((country, region_country)))}")
+            np.float32(np.sqrt(shared / (1.0 - shared)))
+            * draws.deviates(f"pair|{'|'.join(sorted((country, region_country)))}")
             for country in countries
         ]
         self._factors = np.array([*factors, np.zeros(draws.count)], dtype=np.float32)
@@ -161,7 +163,6 @@ class LegDraws:
             Legs by draws [ms].
         """
         z = self._draws.block(self._offsets[rows], first, last)
-        z *= self._own[rows, None]
         z += self._factors[self._pair[rows], first:last]
         upper = np.maximum(z, np.float32(0.0))
         upper *= (self._up - self._down)[rows, None]
@@ -171,7 +172,7 @@ class LegDraws:
         z *= self._median[rows, None]
         return z
 
-    def block(self, first: int, last: int, rows: Rows = slice(None)) -> Float32Array:
+    def block(self, first: int, last: int, rows: Rows = slice(None), plus: Float32Array | float = 0.0) -> Float32Array:
         """Draw the legs with their planning values.
 
         Parameters
@@ -180,6 +181,8 @@ class LegDraws:
             Which draws.
         rows
             Which legs.
+        plus
+            Added to every leg, one number or one per draw [ms].
 
         Returns
         -------
@@ -187,7 +190,7 @@ class LegDraws:
             Legs by draws [ms].
         """
         z = self.network(first, last, rows)
-        z += self._values[self._kind[rows], first:last]
+        z += (self._values[:, first:last] + plus)[self._kind[rows]]
         return z
 
     def mean_by_basis(
@@ -340,11 +343,9 @@ def simulate_large(crowd: Crowd, limits_ms: tuple[float, float, float], spectra:
         result[first:last, MEAN] = np.einsum("n,nd->d", crowd.weight, sides) + far_mean
         far_spectrum = _far_spectrum(crowd.fars, first, last, spectra)
         sides *= np.float32(1.0 / GRID_MS)
-        sides += np.float32(0.5)
         np.minimum(sides, np.float32(nearest), out=sides)
-        index = sides.astype(np.int64)
-        index += _GRID_NODES * np.arange(last - first)
-        flat = index.ravel()
+        sides += (_GRID_NODES * np.arange(last - first) + 0.5).astype(np.float32)
+        flat = sides.astype(np.int64).ravel()
         shares, mos = np.zeros((last - first, 3)), np.zeros(last - first)
         for position, weights in enumerate(repeated):
             if last - first < _BATCH:

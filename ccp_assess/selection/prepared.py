@@ -636,16 +636,16 @@ class Prepared:
         points = rows[rows < len(self.points)]
         parts = []
         if points.size:
-            block = self.leg_draws("agent", column).block(first, last, points)
-            if scale != 1.0:
-                block *= np.float32(scale)
             known, playout = self._playout
             full = self._handling_draws["softphone"][first:last].T
-            if known[points].any():
+            legs = self.leg_draws("agent", column)
+            if scale == 1.0 and not known[points].any():
+                block = legs.block(first, last, points, plus=full)
+            else:
+                block = legs.block(first, last, points)
+                block *= np.float32(scale)
                 without = self._handling_draws["softphone without playout"][first:last].T
                 block += np.where(known[points, None], without + playout[points, None], full)
-            else:
-                block += full
             parts.append(block)
         devices = rows[rows >= len(self.points)] - len(self.points)
         if devices.size:
