@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from ccp_assess.report import figures
 from ccp_assess.report.budgets import SiteBudget, site_budgets
+from ccp_assess.report.figures.budget import MOST_BARS
 from ccp_assess.report.figures.calls import CallSeries
 from ccp_assess.report.figures.map import chosen_regions
 from ccp_assess.report.figures.options import eligible
@@ -85,13 +86,16 @@ def budget_picture(assessment: Any) -> Drawn | None:
     budgets = site_budgets(assessment.client, assessment.ranking)
     if not budgets:
         return None
+    more = ""
+    if len(budgets) > MOST_BARS:
+        more = f" The {MOST_BARS} sites with most agents of {len(budgets)}; the table has them all."
     description = "Bars of one-way delay. " + " ".join(_budget_words(budget) for budget in budgets[:12])
     return _drawn(
         figures.draw_latency_budget(assessment)[0],
         key="budget",
         title="Latency budget per site",
         description=description,
-        caption="One bar per site, from the caller's mouth (left) to the agent's ear (right).",
+        caption="One bar per site, from the caller's mouth (left) to the agent's ear (right)." + more,
     )
 
 

@@ -283,3 +283,19 @@ def test_the_first_page_names_three_different_things_to_do_and_failed_calls_firs
     assert first.index("failed.") < first.index("lost.") < first.index("slow.")
     assert "no answer by UDP" not in first
     assert "somebody" not in first
+
+
+def test_the_budget_of_a_site_is_what_the_ranking_says():
+    from ccp_assess.report.budgets import site_budgets
+    from ccp_assess.selection.ranking import rank
+
+    client = assessment().client
+    ranked = rank(
+        sites=client.sites, callers=client.callers, transfers=client.transfers, reroutes=(), measurements=(), draws=50
+    )
+    document = ranked.to_document()
+    rows = {row["site_id"]: row for row in document["options"][0]["by_site"]}
+    budgets = site_budgets(client, document, document["options"][0]["regions"])
+    assert {budget.site_id for budget in budgets} == set(rows)
+    for budget in budgets:
+        assert budget.total_ms == pytest.approx(rows[budget.site_id]["mouth_to_ear_ms"], abs=0.01)

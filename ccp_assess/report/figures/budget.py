@@ -23,7 +23,7 @@ from ccp_assess.report.style import (
     label,
 )
 
-_MOST_BARS = 20
+MOST_BARS = 14  # more would not fit on a printed page
 _NARROW_SHARE = 0.045  # of the axis: a number does not fit into a narrower segment
 
 
@@ -46,7 +46,7 @@ def draw_latency_budget(
     figure, axes
         The picture.
     """
-    budgets = sorted(site_budgets(result.client, ranking_of(result), regions), key=lambda b: -b.agents)[:_MOST_BARS]
+    budgets = sorted(site_budgets(result.client, ranking_of(result), regions), key=lambda b: -b.agents)[:MOST_BARS]
     figure, ax = axes_for(ax, 7.2, 1.25 + 0.42 * max(len(budgets), 1))
     longest = max((budget.known_ms for budget in budgets), default=100.0)
     right = max(longest * 1.16, 180.0)

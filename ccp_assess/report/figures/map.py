@@ -32,6 +32,7 @@ from ccp_assess.report.style import (
 
 _ASPECT = 2.15  # width : height of the map
 _MOST_LABELS = 24
+_MANY_LEGS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,7 +302,9 @@ def _legs(result: Any) -> Iterator[tuple[str, str, tuple[float, float], tuple[fl
 
 
 def _draw_legs(ax: Axes, result: Any, window: Box) -> None:
-    for part, basis, place, region in _legs(result):
+    legs = list(_legs(result))
+    slender = 0.45 if len(legs) > _MANY_LEGS else 1.0
+    for part, basis, place, region in legs:
         line = great_circle(place, region)
         projected = np.column_stack([line[:, 0], miller_y(line[:, 1])])
         copies = [projected + np.array([shift, 0.0]) for shift in (-360.0, 0.0, 360.0)]
@@ -311,7 +314,7 @@ def _draw_legs(ax: Axes, result: Any, window: Box) -> None:
                 cast("Any", visible),
                 colors=PART_COLOURS[cast("Any", part)],
                 linestyles=BASIS_LINES.get(basis, ":"),
-                linewidths=1.5 if part == "agent" else 1.0,
+                linewidths=slender * (1.5 if part == "agent" else 1.0),
                 zorder=3 if part == "agent" else 2,
             ),
             autolim=False,
