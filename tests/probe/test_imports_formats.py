@@ -367,7 +367,7 @@ def check(document):
             assert row.rtt_p50_ms is None
         if row.path:
             ttls = [hop.ttl for hop in row.path.hops]
-            assert ttls == sorted(ttls)
+            assert ttls == sorted(set(ttls))
             assert all(1 <= ttl <= 255 for ttl in ttls)
             assert row.path.hop_count is None or row.path.hop_count in ttls
             assert row.path.hop_count is None or row.path.destination_answered
@@ -517,3 +517,63 @@ def test_no_code_page_changes_a_number_whatever_it_does_to_the_words(page):
     for sample in SAMPLES:
         there = only(sample[2].encode(page, "replace"))
         assert numbers_of(there) == numbers_of(only(sample[2])), (sample[0], page)
+
+
+MTR_XML = """<?xml version="1.0"?>
+<MTR SRC="vm" DST="15.193.5.20" TOS="0x0" PSIZE="64" BITPATTERN="0x00" TESTS="10">
+    <HUB COUNT="1" HOST="10.0.0.1">
+        <Loss>  0.0%</Loss>
+        <Snt>    10</Snt>
+        <Last>   0.1</Last>
+        <Avg>   0.2</Avg>
+        <Best>   0.1</Best>
+        <Wrst>   0.3</Wrst>
+        <StDev>   0.0</StDev>
+    </HUB>
+    <HUB COUNT="2" HOST="???">
+        <Loss>100.0%</Loss>
+        <Snt>    10</Snt>
+        <Last>   0.0</Last>
+        <Avg>   0.0</Avg>
+        <Best>   0.0</Best>
+        <Wrst>   0.0</Wrst>
+        <StDev>   0.0</StDev>
+    </HUB>
+    <HUB COUNT="3" HOST="15.193.5.20">
+        <Loss> 10.0%</Loss>
+        <Snt>    10</Snt>
+        <Last>   9.1</Last>
+        <Avg>   9.2</Avg>
+        <Best>   9.1</Best>
+        <Wrst>   9.3</Wrst>
+        <StDev>   0.0</StDev>
+    </HUB>
+</MTR>
+"""
+
+
+def test_mtr_xml_gives_the_hops_of_its_report():
+    row = only(MTR_XML)
+    assert (row.region_code, row.path.hop_count, row.sent, row.received) == ("eu-west-2", 3, 10, 9)
+    assert (row.rtt_min_ms, row.rtt_p50_ms) == (9.1, 9.2)
+    assert [hop.address for hop in row.path.hops] == ["10.0.0.1", None, "15.193.5.20"]
+    assert row.path.hops[1].rtt_min_ms is None
+
+
+@given(st.integers(0, len(MTR_XML)))
+def test_mtr_xml_cut_anywhere_is_read_or_refused(end):
+    document = read_or_refuse(MTR_XML[:end].encode())
+    if document and end < len(MTR_XML) - 8:
+        assert document.regions[0].path.hop_count in {None, 3}
+
+
+def test_mtr_raw_gives_single_times_in_order():
+    text = "x 0 1\nx 1 2\nh 0 10.0.0.1\np 0 512 1\nx 2 3\nh 2 9.9.9.9\nd 2 dns9.quad9.net\np 2 9100 3\nx 0 4\nx 1 5\nx 2 6\np 0 498 4\nx 3 7\nh 3 9.9.9.9\np 3 9050 7\n"
+    row = only(text)
+    assert (row.destination, row.details["destination_address"]) == ("dns9.quad9.net", "9.9.9.9")
+    assert [(hop.ttl, hop.address, hop.rtts_ms) for hop in row.path.hops] == [
+        (1, "10.0.0.1", (0.512, 0.498)),
+        (2, None, (None, None)),
+        (3, "9.9.9.9", (9.1, None)),
+    ]
+    assert (row.path.hop_count, row.sent, row.received) == (3, 2, 1)

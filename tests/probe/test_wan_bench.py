@@ -72,7 +72,7 @@ def measured(bench, site, typed):
     command = typed.split()
     done = bench.run(site, command)
     assert done.returncode == 0, done.stderr
-    text = f"$ {' '.join(command)}\n{done.stdout}" if "--json" not in command else done.stdout
+    text = f"$ {typed}\n{done.stdout}" if not {"--json", "--xml"} & set(command) else done.stdout
     (row,) = parse_probe_bytes(text.encode()).regions
     return row
 
@@ -90,6 +90,8 @@ def near(value, truth):
         "mtr --json -n -c 4 -i 0.1 -G 1 {}",
         "mtr --report --report-wide -n -c 4 -i 0.1 -G 1 {}",
         "mtr --csv -n -c 4 -i 0.1 -G 1 {}",
+        "mtr --xml -n -c 4 -i 0.1 -G 1 {}",
+        "mtr --raw -n -c 4 -i 0.1 -G 1 {}",
         "traceroute -n -I -q 3 -w 2 {}",
         "traceroute -n -T -p 443 -q 3 -w 2 {}",
         "traceroute -n -q 3 -w 2 {}",

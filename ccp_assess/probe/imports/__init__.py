@@ -11,7 +11,7 @@ from typing import Any
 from ccp_assess.errors import ParseError
 from ccp_assess.paths import Hop, ProbeDocument, RegionProbe
 from ccp_assess.paths import Path as TracedPath
-from ccp_assess.probe.imports import detect, endpoint_test, mtr_json, own, ripe_atlas, winmtr
+from ccp_assess.probe.imports import detect, endpoint_test, mtr_json, mtr_xml, own, ripe_atlas, winmtr
 from ccp_assess.probe.imports.text import MAX_BYTES, clean_name, lines_from_text, text_from_bytes
 
 MAX_TEXT_CHARS = 4_000_000
@@ -84,6 +84,8 @@ def parse_probe_bytes(data: bytes) -> ProbeDocument:
         documents = _json_values(text)
         if documents is not None:
             return _from_json(documents)
+    if start == "<" and mtr_xml.is_it(text):
+        return _document([mtr_xml.parse(text)])
     if start == "<" or "<td" in text[:20_000].lower():
         page = winmtr.parse_html(text)
         if page is not None:

@@ -15,6 +15,7 @@ from ccp_assess.paths import RegionProbe
 from ccp_assess.probe.imports import (
     command,
     mtr_csv,
+    mtr_raw,
     mtr_report,
     pathping,
     ping,
@@ -28,7 +29,8 @@ from ccp_assess.probe.imports.text import Line
 
 MAX_RUNS = 2_000
 KNOWN = (
-    "mtr (--json, --report, --csv), traceroute, tracert, pathping, tracepath, WinMTR, ping, RIPE Atlas JSON, "
+    "mtr (--json, --report, --csv, --xml, --raw), traceroute, tracert, pathping, tracepath, WinMTR, ping, "
+    "RIPE Atlas JSON, "
     "Endpoint Test Utility JSON, a CSV of hops, or ccp-assess's own JSON"
 )
 
@@ -155,6 +157,8 @@ def parse_text(lines: Sequence[Line]) -> list[RegionProbe]:
     """
     if any(mtr_csv.ROW.match(line.text) for line in lines):
         return mtr_csv.parse(lines)
+    if mtr_raw.is_it(lines):
+        return [mtr_raw.parse(lines)]
     runs, header = _runs(lines)
     if not runs:
         raise _unknown(lines, header)

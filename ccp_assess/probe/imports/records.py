@@ -298,7 +298,10 @@ def traced(
     probe
         Path and round-trip times to the destination.
     """
-    ordered = tuple(sorted(hops, key=lambda hop: hop.ttl))
+    by_ttl: dict[int, Hop] = {}
+    for hop in hops:
+        by_ttl.setdefault(hop.ttl, hop)  # damaged text may repeat a TTL: the first stands
+    ordered = tuple(by_ttl[ttl] for ttl in sorted(by_ttl))
     there = [
         hop
         for hop in ordered
