@@ -264,8 +264,10 @@ def show_region_panel(assessment: Any) -> RegionPanel:
     panel
         Named in the last line of a cell, it shows itself.
     """
-    ranked = assessment.ranked
-    return RegionPanel(assessment.client, partial(rank_prepared, ranked.prepared, offers=ranked.offers))
+    ranked: Ranking = assessment.ranked
+    instances = max((len(o.regions) for o in ranked.outcomes if o.option.kind == "instances"), default=1)
+    rank_again = partial(rank_prepared, ranked.prepared, instances=instances, offers=ranked.offers)
+    return RegionPanel(assessment.client, rank_again)
 
 
 def _slider(label: str, value: float) -> Any:

@@ -21,10 +21,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "out" / "screenshots"
 START_WITHIN_S = 120
+RUN_WITHIN_S = 600  # the first run on a machine compiles
 BROWSER_ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--force-color-profile=srgb"]
 
 # The idle badge of a notebook shows before its kernel can be used: wait for the kernel's own answer, then run.
-RUN_ALL = """async () => {
+RUN_ALL = """async (within_ms) => {
+  const late = new Promise((_, refuse) => setTimeout(() => refuse(new Error('the notebook did not end')), within_ms));
+  await Promise.race([late, run()]);
+  async function run() {
   const app = window.jupyterapp;
   await app.restored;
   let panel = null;
@@ -36,6 +40,7 @@ RUN_ALL = """async () => {
   await panel.sessionContext.ready;
   await panel.sessionContext.session.kernel.info;
   await app.commands.execute('notebook:run-all-cells');
+  }
 }"""
 
 ERRORS_SHOWN = """() => Array.from(
@@ -66,7 +71,7 @@ class Visit:
     def run_all(self) -> None:
         """Run every cell, as the menu would, and fail on the first error shown."""
         self.page.wait_for_function("() => window.jupyterapp !== undefined", timeout=START_WITHIN_S * 1000)
-        self.page.evaluate(RUN_ALL)
+        self.page.evaluate(RUN_ALL, RUN_WITHIN_S * 1000)
         shown = self.page.evaluate(ERRORS_SHOWN)
         assert not shown, shown[0]
 

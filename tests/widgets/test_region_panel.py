@@ -81,6 +81,14 @@ def test_excluding_the_winner_brings_another_and_says_what_the_clients_own_setti
     assert "named by the client" in panel.table.value
 
 
+def test_several_instances_stay_several_instances() -> None:
+    client = client_between_two_worlds()
+    two = rank(client.sites, client.callers, instances=2, draws=50)
+    panel = show_region_panel(SimpleNamespace(client=client, ranked=two))
+    panel.callers.value = 1.5
+    assert max(len(outcome.regions) for outcome in panel.ranking.outcomes) == 2
+
+
 def test_residency_and_a_pair_are_constraints(panel: RegionPanel) -> None:
     panel.residency.value = ("EU",)
     assert best(panel) == ("eu-central-1",)
