@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ccp_assess.selection.options import Constraints, Weights
 from ccp_assess.sites import CallerOrigin, Reroute, Site, TransferTarget
+from ccp_assess.tables import COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +102,9 @@ class Client:
 
         from ccp_assess.client.frames import records_of  # noqa: PLC0415 - needed for tables only
 
-        return pd.DataFrame(records_of(self, table))
+        frame = pd.DataFrame(records_of(self, table))
+        numbers = [name for name in frame if name in COLUMNS and COLUMNS[name].kind == "number"]
+        return frame.astype(dict.fromkeys(numbers, "float64"))  # unknown is NaN
 
     def _repr_html_(self) -> str:
         """Return the client as a small piece of HTML for notebooks."""

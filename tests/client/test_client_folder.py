@@ -197,6 +197,8 @@ def test_a_client_can_be_looked_at_as_tables(folder: Path, write: Write) -> None
     write("captures/LIS/call.pcap", "x")
     client = read_client(folder)
     assert list(client.to_frame()["agents"]) == [120, 40]
+    assert client.to_frame()["uplink_mbps"].isna().all()
+    assert client.to_frame()["uplink_mbps"].dtype == "float64"
     assert list(client.to_frame("callers")["country"]) == ["DE"]
     assert list(client.to_frame("files")["site_id"]) == ["LIS"]
     assert client.to_frame("reroutes").empty
