@@ -507,7 +507,13 @@ class Prepared:
 
     # --- placement of several instances ----------------------------------------------------------------------
 
-    def place(self, region_codes: Sequence[str], shares: Shares, weights: Weights) -> Placement:
+    def place(
+        self,
+        region_codes: Sequence[str],
+        shares: Shares,
+        weights: Weights,
+        capacities_pct: Mapping[str, float] | None = None,
+    ) -> Placement:
         """Give every near side the instance with the shortest leg and every origin the one that serves it best.
 
         Parameters
@@ -518,11 +524,14 @@ class Prepared:
             Who speaks with whom.
         weights
             Importance of the legs.
+        capacities_pct
+            Share of all calls that an instance in a Region can take at most, by Region code [%].
 
         Returns
         -------
         placement
-            Origins go where their mean MOS with the agents of that instance is highest.
+            Origins go where their mean MOS with the agents of that instance is highest; where a capacity is
+            given, those with most to lose choose first, and the last take what is left.
         """
         columns = tuple(self.columns[code] for code in region_codes)
         near = np.zeros(self.near_count, dtype=np.intp)
@@ -536,6 +545,9 @@ class Prepared:
                 if total > 0:
                     quality[instance] = shares.near[here] / total @ self._mos_cells(column, weights)[here]
             origins = np.argmax(quality, axis=0).astype(np.intp)
+            if capacities_pct:
+                room = np.array([capacities_pct.get(code, 100.0) / 100.0 for code in region_codes])
+                origins = _within_capacity(quality, shares.origins, room)
         return Placement(columns=columns, near=near, origins=origins)
 
     def _mos_cells(self, column: int, weights: Weights) -> FloatArray:
@@ -810,6 +822,21 @@ class Prepared:
                 * simulate_direct(near, near_weight, near_ie, values, weight, self.limits_ms, self.use_case.curve)
             )
         return result
+
+
+def _within_capacity(quality: FloatArray, shares: FloatArray, room: FloatArray) -> IntArray:
+    """Assign whole origins to instances with limited room, those with the most to lose first."""
+    room = room.copy()
+    chosen = np.zeros(shares.size, dtype=np.intp)
+    ordered = np.sort(quality, axis=0)
+    regret = ordered[-1] - ordered[-2]
+    for origin in np.lexsort((np.arange(shares.size), -shares * np.where(np.isfinite(regret), regret, 1e9))):
+        usable = np.isfinite(quality[:, origin])
+        fits = usable & (room + 1e-9 >= shares[origin])
+        best = np.where(fits, quality[:, origin], -np.inf) if fits.any() else np.where(usable, room, -np.inf)
+        chosen[origin] = np.argmax(best)
+        room[chosen[origin]] -= shares[origin]
+    return chosen
 
 
 def _number(given: Mapping[str, float] | None, key: str, default: float, what: str) -> float:

@@ -296,6 +296,7 @@ def rank_prepared(
     call_shares: Mapping[str, float] | None = None,
     transfer_shares: Mapping[str, float] | None = None,
     offers: ServiceCatalogue = documented_offers,
+    capacities_pct: Mapping[str, float] | None = None,
 ) -> Ranking:
     """Rank a prepared client: the part that a slider moves.
 
@@ -311,6 +312,8 @@ def rank_prepared(
         Numbers to use instead of the client's, by site, origin and target.
     offers
         The services table.
+    capacities_pct
+        Share of all calls that an instance in a Region can take at most, by Region code [%].
 
     Returns
     -------
@@ -329,7 +332,10 @@ def rank_prepared(
         raise ModelInputError(
             "only transfers have a weight, and no calls are transferred; give agents or callers a weight above 0"
         )
-    found = [_outcome(prepared, option, shares, weights) for option in build_options(constraints, instances, offers)]
+    found = [
+        _outcome(prepared, option, shares, weights, capacities_pct)
+        for option in build_options(constraints, instances, offers)
+    ]
     open_to_choice = [o for o in found if not o.option.excluded_by and not o.empty_instances]
     order = _order(open_to_choice, Rule.for_weights(weights))
     ranked = [_with_rank(open_to_choice[row], position + 1) for position, row in enumerate(order)]
@@ -370,9 +376,11 @@ def _with_rank(outcome: Outcome, rank: int) -> Outcome:
     )
 
 
-def _outcome(prepared: Prepared, option: Option, shares: Shares, weights: Weights) -> Outcome:
+def _outcome(
+    prepared: Prepared, option: Option, shares: Shares, weights: Weights, capacities_pct: Mapping[str, float] | None
+) -> Outcome:
     codes = option.regions if option.kind == "instances" else option.regions[:1]
-    placement = prepared.place(codes, shares, weights)
+    placement = prepared.place(codes, shares, weights, capacities_pct)
     statistics = prepared.statistics(placement, shares, Weights())
     weighted = statistics if weights.is_even else prepared.statistics(placement, shares, weights)
     failover = None

@@ -425,6 +425,27 @@ def test_origins_go_to_the_instance_whose_agents_serve_them_best():
         assert outcome.placement.origins[index] == max(quality, key=quality.get)
 
 
+def test_a_capacity_sends_the_origins_with_least_to_lose_elsewhere():
+    sites = [site("A", LONDON, 50), site("B", FRANKFURT, 50, "DE")]
+    callers = [caller("gb", LONDON, 40.0), caller("fr", (49.5, 3.0), 35.0, "FR"), caller("de", FRANKFURT, 25.0, "DE")]
+    ready = prepared(sites, callers)
+
+    def routes(capacities):
+        ranking = rank_prepared(ready, instances=2, capacities_pct=capacities)
+        option = next(o for o in ranking.outcomes if set(o.regions) == {"eu-west-2", "eu-central-1"})
+        return {
+            origin.origin_id: option.regions[where]
+            for origin, where in zip(ready.callers, option.placement.origins, strict=True)
+        }
+
+    assert routes(None)["gb"] == "eu-west-2"
+    limited = routes({"eu-west-2": 45.0, "eu-central-1": 65.0})
+    assert limited["gb"] == "eu-west-2"
+    assert limited["de"] == "eu-central-1"
+    crowded = routes({"eu-central-1": 30.0})
+    assert crowded == {"gb": "eu-west-2", "fr": "eu-west-2", "de": "eu-central-1"}
+
+
 def test_an_instance_that_nobody_would_use_is_no_option():
     ranking = rank_prepared(prepared([site("A", LONDON)], [caller()]), instances=2)
     pairs = [o for o in ranking.to_document()["options"] if o["kind"] == "instances"]
