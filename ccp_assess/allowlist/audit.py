@@ -19,6 +19,7 @@ from ccp_assess.allowlist.inputs.model import Addresses, ClientRule, ClientRules
 from ccp_assess.allowlist.rules import Allowlist, Rule, build
 from ccp_assess.endpoints import EVERY_REGION, EndpointPattern, host_expression, read_patterns
 from ccp_assess.prefixes import (
+    WIDTH_BITS,
     Prefix,
     Spans,
     contains,
@@ -205,6 +206,7 @@ class _Check:
             for key in (("443", "tcp"), ("3478", "udp"))
         }
         self.names = _Names(client.rules)
+        self.unpublished = f"not published by AWS for this use (ip-ranges.json of {ranges.retrieved})"
         self._told: list[str] = []
         self._published: dict[Addresses, bool] = {}
         self._any_v6 = any(
@@ -442,10 +444,12 @@ class _Check:
         stale: list[dict[str, Any]],
     ) -> None:
         target = rule.destination or (((0, 2**32 - 1),), ((0, 2**128 - 1),))
-        held = [
-            sum(counters[web, audio, version].within(first, last) for first, last in target[version == 6])
-            for version in (4, 6)
-        ]
+        four, six = counters[web, audio, 4], counters[web, audio, 6]
+        held = [0, 0]
+        for first, last in target[0]:
+            held[0] += four.within(first, last)
+        for first, last in target[1]:
+            held[1] += six.within(first, last)
         only_audio = audio and rule.low == rule.high
         if not any(held) and not self.client.dedicated and not only_audio:
             return  # somebody else's rule
@@ -487,9 +491,7 @@ class _Check:
         published = any(overlaps(own[4], *span) for span in rule.destination[0])
         published = published or any(overlaps(own[6], *span) for span in rule.destination[1])
         if not published:
-            stale.append(
-                row | {"why": f"not published by AWS for this use (ip-ranges.json of {self.ranges.retrieved})"}
-            )
+            stale.append(row | {"why": self.unpublished})
             return
         version = 4 if rule.destination[0] else 6
         first = rule.destination[version == 6][0][0]
@@ -584,6 +586,12 @@ def _target_text(rule: ClientRule) -> str:
     far = rule.source if rule.direction == "inbound" else rule.destination
     if far is None:
         return "any"
+    if len(far[0]) + len(far[1]) == 1:  # nearly every rule of a long list
+        version = 4 if far[0] else 6
+        ((first, last),) = far[version == 6]
+        size = last - first + 1
+        if size & (size - 1) == 0 and first % size == 0:
+            return Prefix(version, first, WIDTH_BITS[version] + 1 - size.bit_length()).text
     texts = [
         prefix.text
         for version in (4, 6)

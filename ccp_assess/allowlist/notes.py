@@ -148,6 +148,16 @@ def _name_notes(regions: Sequence[str], choices: Choices) -> list[str]:
 def _block_notes(regions: Sequence[str], choices: Choices, ranges: IpRanges) -> list[str]:
     notes = []
     if choices.option == "addresses":
+        if choices.saml:
+            hosts = [p.host for p in read_patterns() if p.needed_for == "saml" and p.region_code in regions]
+            notes.append(
+                f"Agents who sign in by SAML also need AWS Sign-In, which Option 2 does not list: "
+                f"{', '.join(dict.fromkeys(hosts))} by name, TCP 443."
+            )
+        if choices.attachments_bucket or choices.scheduling or choices.global_resiliency:
+            notes.append(
+                "Buckets of S3 and the endpoints of Global Resiliency are in no block of Option 2: they stand here by name."
+            )
         held = {row.region_code for row in ranges.rows("EC2")}
         without = [region for region in regions if region not in held]
         if without:

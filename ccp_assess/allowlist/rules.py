@@ -283,11 +283,9 @@ def compare_options(
 
 
 def _names(regions: Sequence[str], choices: Choices) -> list[Rule]:
-    if choices.option == "addresses":
-        return []
     rules = []
     for pattern in read_patterns():
-        wanted = _wanted(pattern, choices)
+        wanted = _wanted(pattern, choices) and (choices.option != "addresses" or _has_no_blocks(pattern))
         if not wanted or (choices.option == "hybrid" and pattern.transport == "udp"):
             continue
         named = "{region}" in pattern.host or pattern.region_code != EVERY_REGION
@@ -317,6 +315,11 @@ def _wanted(pattern: EndpointPattern, choices: Choices) -> bool:
         "global_resiliency": choices.global_resiliency,
         "app_calling": choices.app_calling,
     }.get(pattern.needed_for, False)
+
+
+def _has_no_blocks(pattern: EndpointPattern) -> bool:
+    """Tell whether an endpoint is outside the blocks of Option 2 (buckets of S3, for instance): then only its name helps."""
+    return pattern.needed_for in {"attachments", "scheduling", "global_resiliency"} or pattern.host.startswith("s3-")
 
 
 def _all_listed(regions: Sequence[str]) -> bool:

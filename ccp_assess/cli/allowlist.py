@@ -107,11 +107,17 @@ def build_rules(
     format_name: str = typer.Option("table", "--format", help="table, csv, json, … (a wrong name lists them all)."),
     proxy: str = typer.Option(None, "--proxy", help="HOST:PORT for everything else, in a PAC file."),
     as_json: bool = AS_JSON,
+    client: Path | None = typer.Option(None, "--client", help="Client folder: its sites' subnets count as --from."),
     out: Path = OUT,
 ) -> None:
     """Build the rules for one or more Regions."""
     from ccp_assess.allowlist import build
     from ccp_assess.allowlist.formats import render
+
+    if client is not None:
+        from ccp_assess.client import read_client
+
+        from_subnets = [*from_subnets, *(subnet for site in read_client(client).sites for subnet in site.subnets)]
 
     built = build(
         _regions(region),
@@ -137,6 +143,9 @@ def build_rules(
     rendered = render(built, "json" if as_json else format_name, proxy=proxy)
     _say(rendered.left_out)
     _emit(rendered.content, out)
+    if out is not None and format_name.startswith("change-request") and not as_json:
+        _emit(render(built, "json").content, out.with_name("REQUEST.json"))  # what `verify` reads
+        sys.stderr.write("the same request as data: REQUEST.json beside it\n")
 
 
 def _shown_drift(drift: Any, as_json: bool) -> None:

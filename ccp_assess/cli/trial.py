@@ -11,6 +11,7 @@ def trial(
     calls: int | None = typer.Option(None, "--calls", help="Calls made."),
     failures: int | None = typer.Option(None, "--failures", help="Calls that failed."),
     log: Path | None = typer.Option(None, "--log", help="CSV of calls: time, class, outcome."),
+    capture: list[Path] = typer.Option([], "--capture", help="Count the calls of a capture; may be repeated."),
     sequential: bool = typer.Option(False, "--sequential", help="Judge a log that is still growing, at every look."),
     plan_rate: float | None = typer.Option(None, "--plan", help="How many calls tell a true rate of X % from 2 %."),
     power: float = typer.Option(80.0, "--power", help="Chance that the planned trial decides, in percent."),
@@ -20,8 +21,9 @@ def trial(
     from ccp_assess.cli.output import print_json, printable
     from ccp_assess.trial import count_calls, judge, plan, read_log
 
-    if sum((plan_rate is not None, log is not None, calls is not None or failures is not None)) != 1:
-        raise typer.BadParameter("give --calls with --failures, or --log FILE, or --plan RATE")
+    read = log is not None or bool(capture)
+    if sum((plan_rate is not None, read, calls is not None or failures is not None)) != 1:
+        raise typer.BadParameter("give --calls with --failures, or --log FILE, --capture FILE or both, or --plan RATE")
     if plan_rate is not None:
         planned = plan(plan_rate, power)
         if as_json:
@@ -33,8 +35,13 @@ def trial(
             f"a chance of at least {power:g} % ({word} {planned.most_failures} failures)."
         )
         return
-    if log is not None:
-        result = count_calls(read_log(log), sequential=sequential)
+    if read:
+        counted = read_log(log) if log is not None else ()
+        if capture:
+            from ccp_assess.assess.trial_calls import calls_from_captures
+
+            counted = (*counted, *calls_from_captures(capture))
+        result = count_calls(counted, sequential=sequential)
     elif calls is None or failures is None:
         raise typer.BadParameter("--calls and --failures belong together")
     else:

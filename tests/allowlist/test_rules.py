@@ -282,3 +282,12 @@ def test_options_are_compared_by_what_they_open() -> None:
 )
 def test_durations_are_read(text: str, minutes: int) -> None:
     assert minutes_of(text) == minutes
+
+
+def test_what_no_block_of_option_two_holds_stands_there_by_name() -> None:
+    built = build(["us-east-1"], "addresses", scheduling=True, attachments_bucket="my-files", global_resiliency=True)
+    names = [rule.target for rule in built.rules if rule.kind == "domain"]
+    assert "my-files.s3.us-east-1.amazonaws.com" in names
+    assert len(names) == 5
+    assert all(rule.kind == "cidr" for rule in build(["us-east-1"], "addresses").rules)
+    assert any("signin.aws.amazon.com" in note for note in build(["us-east-1"], "addresses").notes)

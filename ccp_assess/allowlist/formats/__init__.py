@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ccp_assess.allowlist.formats import (
     aws,
     azure,
@@ -60,6 +62,35 @@ FORMATS: dict[str, Format] = {
 }
 """Every output format by its name on the command line."""
 
+_OTHER_NAMES = {re.sub(r"[^a-z0-9]", "", form): form for form in FORMATS} | {
+    "md": "markdown",
+    "docx": "change-request-docx",
+    "word": "change-request-docx",
+    "request": "change-request",
+    "plain": "list",
+    "plainlist": "list",
+    "edl": "list",
+    "bypass": "proxy-bypass",
+    "panos": "paloalto",
+    "fortinet": "fortigate",
+    "fortios": "fortigate",
+    "asa": "cisco-asa",
+    "cisco": "cisco-asa",
+    "ios": "cisco-ios",
+    "nft": "nftables",
+    "awssg": "aws-sg-json",
+    "awssgtf": "aws-sg-terraform",
+    "awsnfw": "aws-nfw-json",
+    "awsnetworkfirewall": "aws-nfw-json",
+    "awsnetworkfirewallterraform": "aws-nfw-terraform",
+    "terraform": "aws-sg-terraform",
+    "azure": "azure-firewall",
+    "windows": "windows-firewall",
+    "powershell": "windows-firewall",
+    "mgmtcli": "checkpoint",
+}
+"""What people also call a format; case, spaces and hyphens do not matter."""
+
 __all__ = ["FORMATS", "Fitted", "Format", "Rendered", "fit", "render"]
 
 
@@ -85,7 +116,7 @@ def render(allowlist: Allowlist, name: str, *, proxy: str | None = None) -> Rend
     AllowlistError
         If the format is unknown; the text lists the known ones.
     """
-    form = FORMATS.get(name)
+    form = FORMATS.get(name) or FORMATS.get(_OTHER_NAMES.get(re.sub(r"[^a-z0-9]", "", name.lower()), ""))
     if form is None:
         raise AllowlistError(f"format {name[:40]!r} is unknown; use one of {', '.join(sorted(FORMATS))}")
     fitted = fit(allowlist, form, proxy=proxy)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ccp_assess.allowlist.inputs.model import (
     ANY_V4,
@@ -25,11 +26,15 @@ from ccp_assess.prefixes import parse_prefix
 
 _DEEPEST = 12
 _PROTOCOLS = {"tcp": "tcp", "udp": "udp", "all": "any", "0": "any", "6": "tcp", "17": "udp"}
+# The order in which iptables-save prints what a long list is made of; everything else takes the slow way.
+_USUAL = re.compile(
+    r"-A (\S+)(?: -s ([0-9a-f.:/]+))?(?: -d ([0-9a-f.:/]+))? -p (tcp|udp)(?: -m (?:tcp|udp))?(?: --dport ([0-9:]+))?"
+    r"(?: -m comment --comment (?:\"[^\"\\]*\"|[^\s\"\\]+))? -j ([A-Za-z0-9_-]+)"
+)
 _HARMLESS = {"conntrack", "state", "comment", "tcp", "udp", "multiport", "iprange", "set", "icmp", "icmp6"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
+class _Line(NamedTuple):
     number: int
     text: str
     target: str
@@ -103,10 +108,22 @@ def _section(
         if policies.get(chain) == "ACCEPT" and (chains.get(chain) or chain == "FORWARD"):
             told = f":{chain} ACCEPT"
             rules.append(ClientRule(0, told, True, direction, "any", *EVERY_PORT, None, None, (), chain + mark))
-    return [rule._replace(destination=common(rule.destination, family)) for rule in rules]
+    bound = [(rule, common(rule.destination, family)) for rule in rules]
+    return [rule if rule.destination is held else rule._replace(destination=held) for rule, held in bound]
 
 
 def _line(number: int, text: str, sets: dict[str, list[str]]) -> tuple[str, _Line]:
+    usual = _USUAL.fullmatch(text)
+    if usual:
+        chain, near, far, proto, ports, target = usual.groups()
+        source = of_prefixes([parse_prefix(_cidr(near), strict=False)]) if near else None
+        destination = of_prefixes([parse_prefix(_cidr(far), strict=False)]) if far else None
+        held = (read_ports(ports, ":"),) if ports else (EVERY_PORT,)
+        return chain, _Line(number, text, target, proto, held, source, destination, established=False)
+    return _any_line(number, text, sets)
+
+
+def _any_line(number: int, text: str, sets: dict[str, list[str]]) -> tuple[str, _Line]:
     words = shlex.split(text) if '"' in text else text.split()
     chain, at = words[1], 2
     target, transport = "", "any"
@@ -229,8 +246,7 @@ def _narrowed(line: _Line, outer: _Line | None) -> _Line | None:
         for other_low, other_high in outer.ports
         if max(low, other_low) <= min(high, other_high)
     )
-    return replace(
-        line,
+    return line._replace(
         transport=transport,
         ports=ports,
         source=common(line.source, outer.source),

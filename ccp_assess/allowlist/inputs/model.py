@@ -140,6 +140,10 @@ def common(one: Addresses | None, other: Addresses | None) -> Addresses | None:
         return other
     if other is None:
         return one
+    if other is ANY_V4:  # one family of a firewall, asked for with every line
+        return one if not one[1] else (one[0], ())
+    if other is ANY_V6:
+        return one if not one[0] else ((), one[1])
     return intersect(one[0], other[0]), intersect(one[1], other[1])
 
 
