@@ -88,7 +88,7 @@ def test_measured_legs_are_marked_measured_and_the_others_modelled(sample_run):
         if len(option["regions"]) == 1
     }
     assert rows["us-west-2", "DEN"]["basis"] == "measured"
-    assert rows["ca-central-1", "DEN"]["basis"] == "modelled"
+    assert rows["ap-northeast-2", "DEN"]["basis"] == "modelled"
 
 
 def test_every_number_a_client_sees_has_a_basis_and_uncaptured_sites_are_said(sample_run):
