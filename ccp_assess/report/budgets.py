@@ -200,10 +200,22 @@ def site_budgets(client: Any, ranking: dict[str, Any], regions: list[str] | None
                 name=site.name if site else row["site_id"],
                 agents=site.agents if site else 0,
                 region_code=code,
-                parts=(caller_part(client, option, code), between, *agent_parts(row), *at_agent),
+                parts=(_caller_of(client, option, row, code), between, *agent_parts(row), *at_agent),
             )
         )
     return tuple(budgets)
+
+
+def _caller_of(client: Any, option: dict[str, Any], row: dict[str, Any], region_code: str) -> BudgetPart:
+    """Return the caller leg of a site; without callers, what the ranking took it to be."""
+    part = caller_part(client, option, region_code)
+    whole, leg = row.get("mouth_to_ear_ms"), row.get("agent_leg_ms")
+    if part.one_way_ms is not None or whole is None or leg is None:
+        return part
+    rest = whole - leg - sum(handling.one_way_ms or 0.0 for handling in handling_parts())
+    return BudgetPart(
+        part="caller", label="Caller leg, callers taken to be with the agents", one_way_ms=rest, basis="assumed"
+    )
 
 
 def agent_parts(row: dict[str, Any]) -> tuple[BudgetPart, BudgetPart]:

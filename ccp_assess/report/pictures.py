@@ -278,6 +278,13 @@ def ports_picture(assessment: Any) -> Drawn | None:
     )
 
 
+_ACCESS_CAPTION = "The stations that the voice passes between agent and relay."
+_VDI_CAPTION = (
+    " Where a virtual desktop hands the audio to the thin client, the media leaves from the client: measure "
+    "and record there."
+)
+
+
 def access_picture(assessment: Any) -> Drawn:
     """Draw the way of the voice for each kind of access.
 
@@ -297,6 +304,5 @@ def access_picture(assessment: Any) -> Drawn:
         key="access",
         title="The way of the voice by kind of access",
         description="Stations between agent and relay for: " + ", ".join(kinds) + ".",
-        caption="Where a virtual desktop hands the audio to the thin client, the media leaves from the thin client "
-        "itself: measure and record there.",
+        caption=_ACCESS_CAPTION + (_VDI_CAPTION if "vdi" in kinds else ""),
     )

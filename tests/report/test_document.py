@@ -299,3 +299,16 @@ def test_the_budget_of_a_site_is_what_the_ranking_says():
     assert {budget.site_id for budget in budgets} == set(rows)
     for budget in budgets:
         assert budget.total_ms == pytest.approx(rows[budget.site_id]["mouth_to_ear_ms"], abs=0.01)
+
+
+def test_without_callers_the_budget_shows_what_the_ranking_assumed():
+    from ccp_assess.report.budgets import site_budgets
+    from ccp_assess.selection.ranking import rank
+
+    client = sites_only().client
+    document = rank(sites=client.sites, draws=50).to_document()
+    rows = {row["site_id"]: row for row in document["options"][0]["by_site"]}
+    for budget in site_budgets(client, document, document["options"][0]["regions"]):
+        assert budget.parts[0].basis == "assumed"
+        assert budget.parts[0].one_way_ms > 0
+        assert budget.total_ms == pytest.approx(rows[budget.site_id]["mouth_to_ear_ms"], abs=0.01)
