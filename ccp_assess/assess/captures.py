@@ -751,6 +751,8 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     for key, value in row.items():
         if isinstance(value, dict):
             flat |= {f"{key}_{name}": item for name, item in value.items()}
+        elif key in {"relay", "failure", "dtls"}:
+            continue  # unknown as a whole: each of its columns is
         elif key == "findings":
             flat[key] = ", ".join(f"{finding['code']}" for finding in value)
         elif isinstance(value, list):
