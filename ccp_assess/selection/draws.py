@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +55,14 @@ def identity(text: str) -> np.uint64:
     return np.uint64(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little"))
 
 
+@lru_cache(maxsize=4)
+def _pool(seed: int, count: int) -> Float32Array:
+    """Make the pool of deviates; rankings of the same client share it."""
+    pool = np.random.default_rng(seed).standard_normal(POOL + count, dtype=np.float32)
+    pool.flags.writeable = False
+    return pool
+
+
 class Draws:
     """A source of deviates for named things.
 
@@ -67,7 +76,7 @@ class Draws:
 
     def __init__(self, *, seed: int, count: int) -> None:
         self.seed, self.count = seed, count
-        self._pool = np.random.default_rng(seed).standard_normal(POOL + count, dtype=np.float32)
+        self._pool = _pool(seed, count)
         self._identities: dict[str, np.uint64] = {}
 
     def offsets(self, keys: Sequence[str], region_code: str) -> npt.NDArray[np.int64]:

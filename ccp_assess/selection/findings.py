@@ -7,14 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from ccp_assess.errors import ModelInputError
 from ccp_assess.findings import Finding
 from ccp_assess.selection.legs import read_leg_constants
 from ccp_assess.selection.options import Weights
 from ccp_assess.selection.outcomes import MEAN, MOS, OVER_LIMIT
 from ccp_assess.selection.ranking import Outcome, Ranking
 from ccp_assess.selection.sizing import size_sites
-from ccp_assess.selection.whatif import direct_connect, local_breakout, split_tunnel
+from ccp_assess.selection.whatif import direct_connect_note, local_breakout, split_tunnel
 
 CODES = (
     "ANCHORED_TRANSFERS",
@@ -172,10 +171,7 @@ def _paths(ranking: Ranking) -> Iterator[Finding]:
                 },
             )
         if site.access == "direct_connect" or site.via_site_id is not None:
-            try:
-                note = direct_connect(ranking, site.site_id).note
-            except ModelInputError:
-                continue
+            note = direct_connect_note(ranking, site.site_id)
             if "does not help" in note:
                 yield Finding(
                     code="DIRECT_CONNECT_USELESS",

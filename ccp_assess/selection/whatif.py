@@ -159,14 +159,9 @@ def direct_connect(ranking: Ranking, site_id: str) -> WhatIf:
     """
     site = _site(ranking, site_id)
     edge = _site(ranking, site.via_site_id) if site.via_site_id else site
-    if site.via_site_id is None and site.access in {"home", "vpn", "vdi"}:
-        where = {"home": "a home line", "vpn": "a VPN", "vdi": "a virtual desktop"}[site.access]
-        note = f"useless here: agents reach AWS by {where} that does not pass an edge router of the client"
+    note = direct_connect_note(ranking, site_id)
+    if not _passes_an_edge(site):
         return replace(_changed(ranking, f"Direct Connect at {site.name}", tuple), note=note)
-    before, after = _legs_to_edge(ranking, site, edge)
-    note = "only from the edge router to AWS"
-    if before > after:
-        note += f"; most of the delay ({before:.0f} of {before + after:.0f} ms) lies before it, where it does not help"
     return _changed(
         ranking,
         f"Direct Connect at {edge.name}",
@@ -174,6 +169,37 @@ def direct_connect(ranking: Ranking, site_id: str) -> WhatIf:
         paths=tuple(s.site_id for s in ranking.prepared.sites if edge.site_id in {s.site_id, s.via_site_id}),
         note=note,
     )
+
+
+def _passes_an_edge(site: Site) -> bool:
+    return site.via_site_id is not None or site.access not in {"home", "vpn", "vdi"}
+
+
+def direct_connect_note(ranking: Ranking, site_id: str) -> str:
+    """Say what a Direct Connect would change for a site, and where it is useless.
+
+    Parameters
+    ----------
+    ranking
+        With a recommendation.
+    site_id
+        The site.
+
+    Returns
+    -------
+    note
+        Part of a sentence.
+    """
+    site = _site(ranking, site_id)
+    if not _passes_an_edge(site):
+        where = {"home": "a home line", "vpn": "a VPN", "vdi": "a virtual desktop"}[site.access]
+        return f"useless here: agents reach AWS by {where} that does not pass an edge router of the client"
+    edge = _site(ranking, site.via_site_id) if site.via_site_id else site
+    before, after = _legs_to_edge(ranking, site, edge)
+    note = "only from the edge router to AWS"
+    if before > after:
+        note += f"; most of the delay ({before:.0f} of {before + after:.0f} ms) lies before it, where it does not help"
+    return note
 
 
 def split_tunnel(ranking: Ranking, site_id: str) -> WhatIf:
