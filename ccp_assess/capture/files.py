@@ -384,18 +384,20 @@ def describe_other(head: bytes) -> str:
     sample = head[:4096]
     if sample.startswith(b"\xef\xbb\xbf"):
         sample = sample[3:]
-    odd = sum(byte not in _TEXT_BYTES for byte in sample)
-    if not odd or (odd * 10 <= len(sample) and _is_utf8(sample)):
+    if all(byte in _TEXT_BYTES or byte > 127 for byte in sample) and _is_utf8(sample):
         return "a text file"
     return f"no capture that is known (it begins with {head[:8].hex(' ')})"
 
 
 def _is_utf8(sample: bytes) -> bool:
-    try:
-        sample[:-3].decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return b"\0" not in sample
+    """Tell UTF-8, of which the last character may be cut."""
+    for cut in range(4):
+        try:
+            sample[: len(sample) - cut].decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        return True
+    return False
 
 
 def _looks_like_erf(head: bytes) -> bool:

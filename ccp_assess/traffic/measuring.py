@@ -764,8 +764,8 @@ class MeasuringState:
         self.index: npt.NDArray[np.int32] = np.full(4 * FIRST_STREAMS, -1, np.int32)
         self.rebuild = False
         self.candidates: Table = np.zeros(CANDIDATE_SETS * WAYS, CANDIDATE)
-        self.waiting: Table = np.zeros((CANDIDATE_SETS * WAYS, CANDIDATE_ROWS), MEDIA)
-        self.seconds: Table = np.zeros(SECONDS_PER_CHUNK, SECOND_ROW)
+        self.waiting: Table = np.empty((CANDIDATE_SETS * WAYS, CANDIDATE_ROWS), MEDIA)
+        self.seconds: Table = np.empty(SECONDS_PER_CHUNK, SECOND_ROW)
         self.second_chunks: list[Table] = []
         self.counts: Numbers = np.zeros(16, np.int64)
 

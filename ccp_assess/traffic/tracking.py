@@ -926,8 +926,8 @@ def track(
                     captured = min(captured - 4, body)
                     length = body
                     first = source[at] if captured > 0 else np.uint8(255)
-                else:
-                    continue
+                elif packet.src_port != 53 and packet.dst_port != 53:
+                    continue  # a DNS message may begin like a channel: its number is random
             if 128 <= first <= 191 and (
                 relayed == RELAYED_BY_CHANNEL
                 or not (never_media(np.int64(packet.src_port)) or never_media(np.int64(packet.dst_port)))
@@ -965,19 +965,19 @@ class TrackerState:
         self.most_flows = most_flows
         self.flows: Table = np.zeros(min(FIRST_FLOWS, most_flows), FLOW)
         self.index: npt.NDArray[np.int32] = np.full(4 * len(self.flows), -1, np.int32)
-        self.free: npt.NDArray[np.int32] = np.zeros(most_flows, np.int32)
+        self.free: npt.NDArray[np.int32] = np.empty(most_flows, np.int32)
         self.flow_counts: Numbers = np.zeros(2, np.int64)
         self.rebuild = False
         self.framers: Table = np.zeros(FRAMERS, FRAMER)
         self.framers["owner"] = -1
-        self.streams: Bytes = np.zeros((FRAMERS, FRAMER_BYTES), np.uint8)
-        self.known: Bytes = np.zeros((FRAMERS, FRAMER_BYTES), np.uint8)
+        self.streams: Bytes = np.empty((FRAMERS, FRAMER_BYTES), np.uint8)
+        self.known: Bytes = np.empty((FRAMERS, FRAMER_BYTES), np.uint8)
         self.turn: Table = np.zeros(1, TURN)
-        self.paths: Table = np.zeros(PATHS, PATH)
+        self.paths: Table = np.empty(PATHS, PATH)
         self.path_counts: Numbers = np.zeros(2, np.int64)
-        self.rare: Table = np.zeros(3 * ROOM_FOR_ONE_PACKET, RARE)
-        self.stun: Table = np.zeros(3 * ROOM_FOR_ONE_PACKET, STUN_ROW)
-        self.arena: Bytes = np.zeros(1 << 20, np.uint8)
+        self.rare: Table = np.empty(3 * ROOM_FOR_ONE_PACKET, RARE)
+        self.stun: Table = np.empty(3 * ROOM_FOR_ONE_PACKET, STUN_ROW)
+        self.arena: Bytes = np.empty(1 << 20, np.uint8)
         self.counts: Numbers = np.zeros(COUNTS, np.int64)
         self.rare_rows: list[Table] = []
         self.rare_bytes: list[bytes] = []

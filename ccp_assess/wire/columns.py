@@ -653,8 +653,8 @@ class DecoderState:
         self.copies: Numbers = np.zeros((COPY_SLOTS, 3), np.int64)
         self.header: Table = np.zeros(1, HEADER)
         self.slots: Table = np.zeros(FRAGMENT_SLOTS, FRAGMENTED)
-        self.bitmaps: npt.NDArray[np.uint64] = np.zeros((FRAGMENT_SLOTS, FRAGMENT_BYTES // 8 // 64 + 1), np.uint64)
-        self.store: Bytes = np.zeros((FRAGMENT_SLOTS, FRAGMENT_BYTES), np.uint8)
+        self.bitmaps: npt.NDArray[np.uint64] = np.empty((FRAGMENT_SLOTS, FRAGMENT_BYTES // 8 // 64 + 1), np.uint64)
+        self.store: Bytes = np.empty((FRAGMENT_SLOTS, FRAGMENT_BYTES), np.uint8)
         self.given_up: Numbers = np.zeros(4096, np.int64)
 
     def unfinished(self) -> list[tuple[int, int]]:

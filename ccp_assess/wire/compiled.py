@@ -198,7 +198,7 @@ class _Kernel:
         values: list[int] = []
         for argument in arguments:
             if isinstance(argument, np.ndarray):
-                values.append(argument.__array_interface__["data"][0])
+                values.append(argument.ctypes.data)
                 values.extend(argument.shape)
             else:
                 values.append(argument)
