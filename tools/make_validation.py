@@ -24,8 +24,9 @@ COUNTS = ("packets", "expected", "lost", "dup", "reordered")
 HEAD = """## Captures
 
 Real browser calls through a TURN relay, each with an independent reading of the same packets made by another
-program. *Counts* are packets, expected, lost, duplicates and reordered of every stream; *jitter* is the largest difference of the last, mean and maximum of the RFC 3550 estimator [ms]; *round trips* are the
-number and the median towards relay and media server, ours / theirs.
+program. *Counts* are packets, expected, lost, duplicates and reordered of every stream; *jitter* is the largest
+difference of the last, mean and maximum of the RFC 3550 estimator [ms]; *round trips* are the number and the median
+towards relay and media server, ours / theirs.
 
 | capture | calls | streams with equal counts | jitter differs by at most [ms] | relay round trips | media round trips |
 |---|---|---|---|---|---|
