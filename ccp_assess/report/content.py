@@ -246,8 +246,23 @@ def key_figures(assessment: Any) -> list[dict[str, Any]]:
         },
         {"label": "Calls over 150 ms one way", "value": pct(option["share_over_150_ms_pct"]), "basis": basis},
         {"label": "Best option in", "value": f"{pct(option['probability_best_pct'])} of draws", "basis": basis},
-        {"label": "Agent legs measured", "value": f"{measured} of {len(option['by_site'])} sites", "basis": None},
+        {
+            "label": "Agent legs measured",
+            "value": f"{measured} of {len(option['by_site'])} sites{_on_a_bench(assessment, option)}",
+            "basis": None,
+        },
     ]
+
+
+def _on_a_bench(assessment: Any, option: dict[str, Any]) -> str:
+    """Say how many of the measured agent legs were measured on a test bench only."""
+    measured = {(row["site_id"], row.get("region_code")) for row in option["by_site"] if row.get("basis") == "measured"}
+    vantages: dict[tuple[Any, Any], set[Any]] = {}
+    for row in measurement_rows(assessment):
+        if row["rtt_p50_ms"] is not None:
+            vantages.setdefault((row["site_id"], row["region_code"]), set()).add(row["vantage"])
+    count = sum(vantages.get(leg) == {"bench"} for leg in measured)
+    return f", {count} on a bench" if count else ""
 
 
 def excluded_rows(ranking: dict[str, Any]) -> list[dict[str, Any]]:

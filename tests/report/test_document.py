@@ -312,3 +312,9 @@ def test_without_callers_the_budget_shows_what_the_ranking_assumed():
         assert budget.parts[0].basis == "assumed"
         assert budget.parts[0].one_way_ms > 0
         assert budget.total_ms == pytest.approx(rows[budget.site_id]["mouth_to_ear_ms"], abs=0.01)
+
+
+def test_legs_measured_on_a_bench_are_not_passed_off_as_the_sites_own(page):
+    assert "Agent legs measured 2 of 4 sites" in page.words
+    bench_only = Page(render_report(assessment(captures=())))
+    assert "Agent legs measured 2 of 4 sites, 1 on a bench" in bench_only.words
