@@ -215,11 +215,16 @@ def _site_detail(ranking: Ranking, outcome: Outcome, point: int, column: int, ex
         else [{"name": e.name, "one_way_ms": e.one_way_ms} for e in table.extras[point]],
         "distance_km": table.distance_km[point, column],
         "loss_pct": about.loss_pct,
-        "mouth_to_ear_ms": given[MEAN],
-        "mos_cqe": given[MOS],
-        "share_over_400_ms_pct": 100.0 * given[OVER_LIMIT],
+        "mouth_to_ear_ms": _known(given[MEAN]),
+        "mos_cqe": _known(given[MOS]),
+        "share_over_400_ms_pct": _known(100.0 * given[OVER_LIMIT]),
         "measured_by": _measured_by(about.measured.get(ranking.prepared.regions[column].region_code)),
     }
+
+
+def _known(value: Any) -> float | None:
+    """Unknown is ``None``: nobody there, so nothing is heard."""
+    return None if np.isnan(value) else float(value)
 
 
 def _measured_by(measurement: Any) -> dict[str, Any] | None:
@@ -255,9 +260,9 @@ def _by_origin(ranking: Ranking, outcome: Outcome) -> list[dict[str, Any]]:
                 "basis": "modelled",
                 "line": origin.line,
                 "distance_km": prepared.caller_table.distance_km[index, column],
-                "mouth_to_ear_ms": given[MEAN],
-                "mos_cqe": given[MOS],
-                "share_over_400_ms_pct": 100.0 * given[OVER_LIMIT],
+                "mouth_to_ear_ms": _known(given[MEAN]),
+                "mos_cqe": _known(given[MOS]),
+                "share_over_400_ms_pct": _known(100.0 * given[OVER_LIMIT]),
             }
         )
     return rows
@@ -274,8 +279,8 @@ def _by_transfer(ranking: Ranking, outcome: Outcome) -> list[dict[str, Any]]:
             "circular": target.circular,
             "basis": "modelled",
             "distance_km": prepared.transfer_table.distance_km[index, column],
-            "mouth_to_ear_ms": outcome.statistics.given_target[index, MEAN],
-            "mos_cqe": outcome.statistics.given_target[index, MOS],
+            "mouth_to_ear_ms": _known(outcome.statistics.given_target[index, MEAN]),
+            "mos_cqe": _known(outcome.statistics.given_target[index, MOS]),
         }
         for index, target in ((row, prepared.transfers[row]) for row in prepared.row_order["transfers"])
     ]
@@ -294,8 +299,8 @@ def _by_reroute(ranking: Ranking, outcome: Outcome) -> list[dict[str, Any]]:
                 "region_code": prepared.regions[column].region_code,
                 "leg_ms": prepared.near_leg_ms[near, column],
                 "basis": "modelled",
-                "mouth_to_ear_ms": outcome.statistics.by_near[near, MEAN],
-                "mos_cqe": outcome.statistics.by_near[near, MOS],
+                "mouth_to_ear_ms": _known(outcome.statistics.by_near[near, MEAN]),
+                "mos_cqe": _known(outcome.statistics.by_near[near, MOS]),
             }
         )
     return rows

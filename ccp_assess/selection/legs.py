@@ -216,6 +216,8 @@ class AgentPoint:
         Where its traffic leaves, if not locally.
     measured
         By Region code: the best measurement.
+    hub_measured
+        The same from its hub, for the second part of the way.
     extras
         Planning values on every modelled leg of this point.
     loss_pct, burst_ratio
@@ -229,6 +231,7 @@ class AgentPoint:
     site: Site
     hub: Site | None
     measured: Mapping[str, SiteMeasurement]
+    hub_measured: Mapping[str, SiteMeasurement]
     extras: tuple[Extra, ...]
     loss_pct: float | None
     burst_ratio: float | None
@@ -481,7 +484,7 @@ def _site_key(site: Site, hub: Site | None, measured: Mapping[str, Mapping[str, 
         )
 
     own = f"agent|{_place_key(site)}|{site.access}|{values(site) if measured.get(site.site_id) else ''}"
-    return f"{own}|{_place_key(hub)}|{hub.access == 'direct_connect'}" if hub else own
+    return f"{own}|{_place_key(hub)}|{hub.access == 'direct_connect'}|{values(hub)}" if hub else own
 
 
 def _agent_point(
@@ -497,6 +500,7 @@ def _agent_point(
         site=site,
         hub=_hub_of(site, by_id),
         measured=own,
+        hub_measured=measured.get(site.via_site_id or "", {}),
         extras=access_extras(site.access, hub_known=site.via_site_id is not None),
         loss_pct=min(loss, 100.0) if loss is not None else None,
         burst_ratio=_median_known(m.burst_ratio for m in losses),
@@ -562,6 +566,11 @@ def agent_legs(points: Sequence[AgentPoint], regions: Sequence[Region], distance
             part = Spread(median=median[row], low=low[row], high=high[row])
             part = part.times(factor.value, factor.low, factor.high)
             median[row], low[row], high[row] = part.median, part.low, part.high
+    for row in spokes:  # what was measured from the hub holds for the way from there on
+        for code, measurement in points[row].hub_measured.items():
+            if code in columns:
+                cell = (row, columns[code])
+                median[cell], low[cell], high[cell] = measured_spread(measurement)
     if first_leg is not None:
         for position, row in enumerate(spokes):
             first = Spread(

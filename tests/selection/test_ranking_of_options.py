@@ -206,6 +206,27 @@ def test_a_hub_adds_its_detour_and_a_measured_leg_has_it_inside():
     assert london["agent_leg_ms"] == pytest.approx(2 * leg(LONDON, TOKYO) + 1.0, abs=0.01)
 
 
+def test_what_was_measured_from_a_hub_holds_for_its_spokes_from_there_on():
+    sites = [site("HUB", FRANKFURT, 5, "DE"), site("A", LONDON, 10, via_site_id="HUB")]
+    measured = [SiteMeasurement(site_id="HUB", region_code="us-east-1", rtt_ms=(200.0,) * 20)]
+    document = rank_prepared(prepared(sites, [caller()], measurements=measured)).to_document()
+    row = next(o for o in document["options"] if o["regions"] == ["us-east-1"])["by_site"][1]
+    assert row["agent_leg_ms"] == pytest.approx(leg(LONDON, FRANKFURT) + 100.0 + 1.0, abs=0.01)
+    assert row["basis"] == "modelled"
+
+
+def test_a_hub_without_agents_and_an_origin_without_calls_are_heard_by_nobody():
+    sites = [site("HUB", FRANKFURT, 0, "DE"), site("A", LONDON, 10, via_site_id="HUB")]
+    callers = [caller("gb", LONDON, 100.0), caller("none", TOKYO, 0.0, "JP")]
+    document = rank_prepared(prepared(sites, callers, [target(share=0.0)])).to_document()
+    text = json.dumps(document, allow_nan=False)
+    assert "NaN" not in text
+    option = document["options"][0]
+    assert option["by_site"][0]["mouth_to_ear_ms"] is None
+    assert option["by_caller_origin"][1]["mos_cqe"] is None
+    assert option["by_transfer"][0]["mouth_to_ear_ms"] is None
+
+
 def test_measured_legs_are_certain_and_modelled_ones_are_not():
     codes = ("eu-west-2", "eu-central-1", "us-east-1")
     measured = [
