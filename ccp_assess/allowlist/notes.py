@@ -156,7 +156,8 @@ def _block_notes(regions: Sequence[str], choices: Choices, ranges: IpRanges) -> 
             )
         if choices.attachments_bucket or choices.scheduling or choices.global_resiliency:
             notes.append(
-                "Buckets of S3 and the endpoints of Global Resiliency are in no block of Option 2: they stand here by name."
+                "Buckets of S3 and the endpoints of Global Resiliency are in no block of Option 2: they stand here by "
+                "name."
             )
         held = {row.region_code for row in ranges.rows("EC2")}
         without = [region for region in regions if region not in held]

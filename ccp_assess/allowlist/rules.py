@@ -318,7 +318,7 @@ def _wanted(pattern: EndpointPattern, choices: Choices) -> bool:
 
 
 def _has_no_blocks(pattern: EndpointPattern) -> bool:
-    """Tell whether an endpoint is outside the blocks of Option 2 (buckets of S3, for instance): then only its name helps."""
+    """Tell whether an endpoint is outside the blocks of Option 2, as buckets of S3 are: then only its name helps."""
     return pattern.needed_for in {"attachments", "scheduling", "global_resiliency"} or pattern.host.startswith("s3-")
 
 

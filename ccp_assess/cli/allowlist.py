@@ -376,3 +376,22 @@ def verify_request(
         told = f"{row.line.number:>4} {row.line.target} {row.line.port}/{row.line.transport}: {row.text}"
         typer.echo(f"{word} {printable(told)}")
     typer.echo(", ".join(f"{number} {colour}" for colour, number in counts.items()) + ".")
+
+
+@app.command("formats")
+def list_formats(as_json: bool = AS_JSON) -> None:
+    """List the output formats and what each can express."""
+    from ccp_assess.allowlist.formats import FORMATS
+    from ccp_assess.cli.output import print_json
+
+    words = ("names", "wildcards", "partial_wildcards", "udp_names", "urls", "blocks", "ports", "inbound", "sources")
+    rows = [
+        {"name": form.name, "title": form.title, **{word: getattr(form, word) for word in (*words, "comments")}}
+        for form in FORMATS.values()
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        able = ", ".join(word.replace("_", " ") for word in words if row[word])
+        typer.echo(f"{row['name']:<20} {row['title']}: {able}")

@@ -300,7 +300,7 @@ def test_powershell_quotes_and_groups() -> None:
 
 
 def test_pf_tables_hold_every_block() -> None:
-    text = text_of(build(REGIONS, "addresses", from_subnets=["10.0.0.0/8"]), "pf")
+    text = text_of(build(REGIONS, "addresses", from_subnets=["10.0.0.0/8", "fd00::/8"]), "pf")
     assert "pass quick proto udp from <ccp_workstations> to <ccp_out_udp_3478> port 3478 keep state" in text
     assert all(f"  {rule.target}" in text for rule in BLOCKS.rules)
 
@@ -308,3 +308,12 @@ def test_pf_tables_hold_every_block() -> None:
 def test_an_unknown_format_lists_the_known_ones() -> None:
     with pytest.raises(AllowlistError, match="cisco-asa"):
         render(NAMES, "carrier-pigeon")
+
+
+def test_blocks_that_no_workstation_can_use_are_left_out_and_said() -> None:
+    built = build(REGIONS, "addresses", from_subnets=["10.0.0.0/8"])
+    for name in ("fortigate", "paloalto", "cisco-asa", "nftables", "checkpoint"):
+        rendered = render(built, name)
+        assert any("no workstation" in sentence for sentence in rendered.left_out), name
+        body = "\n".join(line for line in str(rendered.content).splitlines() if "LEFT OUT" not in line)
+        assert "2600:f0f2:7100::" not in body, name

@@ -52,6 +52,10 @@ class Format:
         Where the workstations are.
     comments
         Whether the file can carry comments.
+    whole
+        Whether it writes the rules themselves, so that nothing is ever left out.
+    versions
+        IP versions that one file can hold.
     """
 
     name: str
@@ -69,6 +73,12 @@ class Format:
     inbound: bool = True
     sources: bool = True
     comments: bool = True
+    whole: bool = False
+    versions: tuple[int, ...] = (4, 6)
+
+    def __post_init__(self) -> None:
+        if not self.names:  # what knows no names knows no wildcards either
+            object.__setattr__(self, "wildcards", False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +178,7 @@ class Fitted:
         built = self.allowlist
         told = [
             f"Amazon Connect softphone allowlist: {' '.join(built.regions)}, option {built.option}",
-            f"Made by ccp-assess from AWS's networking page and ip-ranges.json of {built.ranges_date}",
+            f"Made by ccp-assess from the networking page of AWS and ip-ranges.json of {built.ranges_date}",
             *(f"LEFT OUT: {sentence}" for sentence in self.left_out),
         ]
         return [f"{mark} {plain(line)}" for line in told]
@@ -283,14 +293,25 @@ def _entry(rule: Rule, form: Format, lost: dict[str, list[str]]) -> Entry | None
     return _made(rule, host, path, None)
 
 
+def _has_family(rule: Rule) -> bool:
+    """Tell whether a workstation can have this kind of address at all; unknown sites can have any."""
+    return not rule.from_subnets or any((":" in subnet) == (":" in rule.target) for subnet in rule.from_subnets)
+
+
 def _has_partial(host: str) -> bool:
     return re.search(r"[^.]\*|\*[^.]", host) is not None
 
 
 def _why_not(rule: Rule, form: Format) -> str | None:
     """Say why a format cannot take a rule; ``None`` if it can."""
+    if form.whole:
+        return None
+    if rule.kind == "cidr" and (6 if ":" in rule.target else 4) not in form.versions:
+        return f"the format holds IPv{form.versions[0]} only, the other version is a file of its own"
     if rule.direction == "inbound" and not form.inbound:
         return "the format has no inbound rules, add by hand"
+    if form.sources and rule.kind == "cidr" and not _has_family(rule):
+        return "no workstation of the sites has an address of this IP version"
     if rule.kind == "cidr":
         return None if form.blocks else "the format knows names only, no address blocks"
     if not form.names:

@@ -77,5 +77,9 @@ def _rules(entry: Entry, source: str, *, stateless: bool) -> list[str]:
     return rules
 
 
-IPTABLES = Format(name="iptables", title="iptables-restore", suffix=".rules", write=_iptables, names=False)
-IP6TABLES = Format(name="ip6tables", title="ip6tables-restore", suffix=".rules", write=_ip6tables, names=False)
+IPTABLES = Format(
+    name="iptables", title="iptables-restore", suffix=".rules", write=_iptables, names=False, versions=(4,)
+)
+IP6TABLES = Format(
+    name="ip6tables", title="ip6tables-restore", suffix=".rules", write=_ip6tables, names=False, versions=(6,)
+)

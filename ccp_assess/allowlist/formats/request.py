@@ -124,7 +124,13 @@ def _clean(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-_ALL: dict[str, Any] = {"partial_wildcards": True, "udp_names": True, "udp_wildcards": True, "urls": True}
+_ALL: dict[str, Any] = {
+    "partial_wildcards": True,
+    "udp_names": True,
+    "udp_wildcards": True,
+    "urls": True,
+    "whole": True,
+}
 
 REQUEST = Format(name="change-request", title="Change request, Markdown", suffix=".md", write=_markdown, **_ALL)
 REQUEST_DOCX = Format(name="change-request-docx", title="Change request, Word", suffix=".docx", write=_docx, **_ALL)

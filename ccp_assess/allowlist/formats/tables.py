@@ -127,7 +127,13 @@ def _table(fitted: Fitted) -> str:
     )
 
 
-_ALL: dict[str, Any] = {"partial_wildcards": True, "udp_names": True, "udp_wildcards": True, "urls": True}
+_ALL: dict[str, Any] = {
+    "partial_wildcards": True,
+    "udp_names": True,
+    "udp_wildcards": True,
+    "urls": True,
+    "whole": True,
+}
 
 TABLE = Format(name="table", title="Table for the terminal", suffix=".txt", write=_table, **_ALL)
 CSV = Format(name="csv", title="CSV", suffix=".csv", write=_csv, **_ALL)
