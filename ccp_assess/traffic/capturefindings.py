@@ -14,8 +14,8 @@ from ccp_assess.traffic.limits import read_limits
 from ccp_assess.traffic.names import Lookup, QuicConnection
 from ccp_assess.units import Severity
 
-_OWN_ISSUERS = ("amazon", "starfield", "digicert")
-"""Who signs AWS's certificates; another issuer on one of its names is a proxy's."""
+_OWN_ISSUERS = ("amazon", "starfield", "digicert", "symantec", "verisign", "baltimore")
+"""Who signs, or once signed, AWS's certificates; another issuer on one of its names is a proxy's."""
 _SERVICE_SUFFIXES = (".amazonaws.com", ".connect.aws", ".awsapps.com", ".cloudfront.net")
 _ENOUGH_SEGMENTS = 200
 _MOST_TOLD = 5
