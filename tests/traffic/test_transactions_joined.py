@@ -78,7 +78,7 @@ def test_the_order_of_rows_does_not_matter(order):
     rows = [row for i in range(6) for row in pair(i, Method.BINDING, i % 3, 20.0 + i, flow=i // 3)]
     expected = t.join_transactions(stun_rows(*rows))
     shuffled = t.join_transactions(stun_rows(*(rows[i] for i in order)))
-    assert expected.tobytes() == shuffled.tobytes()
+    assert expected.tolist() == shuffled.tolist()  # the bytes between columns are nobody's
 
 
 @pytest.mark.parametrize(("percent", "value"), [(5, 15.0), (30, 20.0), (40, 20.0), (50, 35.0), (100, 50.0)])
