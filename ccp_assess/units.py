@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 Basis = Literal["measured", "modelled", "assumed"]
@@ -58,10 +59,17 @@ def rfc3339_from_ns(time_ns: int) -> str:
     '2017-07-14T02:40:00.25Z'
     """
     seconds, nanoseconds = divmod(time_ns, NS_PER_S)
-    base = datetime.fromtimestamp(0, UTC)
-    try:
-        base = datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, OSError, ValueError):  # a clock beyond year 9999: keep the number readable
+    base = _second_text(seconds)
+    if base is None:
         return f"@{seconds}.{nanoseconds:09d}Z"
     fraction = f".{nanoseconds:09d}".rstrip("0") if nanoseconds else ""
-    return f"{base:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+    return f"{base}{fraction}Z"
+
+
+@lru_cache(maxsize=4_096)
+def _second_text(seconds: int) -> str | None:
+    """Write a whole second; ``None`` for a clock beyond year 9999, whose number stays readable instead."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+    except (OverflowError, OSError, ValueError):
+        return None

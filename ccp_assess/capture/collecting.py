@@ -30,6 +30,9 @@ _BASES = {measuring.BY_RFC3551: "rfc3551", measuring.BY_OPUS: "opus", measuring.
 _RELAY_PORTS = frozenset({3478, 3479, 443, 80, 5349, 5350, 19302})
 _MAPPED = 0xFFFF
 
+PLAIN_FLOWS = 8_192
+"""Up to so many flows are made at once; more are made when they are asked for."""
+
 
 def address_text(high: int, low: int) -> str:
     """Write an address that is kept as two signed numbers.
@@ -503,10 +506,10 @@ def collect(  # noqa: PLR0917  (one thing of each stage)
     stun = np.concatenate(tracker.stun_rows) if tracker.stun_rows else np.zeros(0, STUN_ROW)
     limits = _limits(tracker, state, readers)
     streams = _streams(tracker, state, peers)
-    used = tracker.flow_counts[0]
+    flows = Flows(tracker.flows[: tracker.flow_counts[0]].copy())
     return Scan(
         captures=_captures(names, readers, refused, interfaces, skips),
-        flows=Flows(tracker.flows[:used].copy()),
+        flows=flows if len(flows) > PLAIN_FLOWS else tuple(flows),
         datagrams=Datagrams(tracker.rare_rows, tracker.rare_bytes, peers),
         stun=stun[stun["flow"] >= 0],
         peers=peers,
