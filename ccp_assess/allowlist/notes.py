@@ -66,6 +66,12 @@ def _region_notes(region: str, choices: Choices, ranges: IpRanges) -> list[str]:
         )
     if media and (choices.option != "domains" or choices.stateless):
         held = {prefix.version for prefix in ranges.prefixes(CONNECT, region)}
+        if not ranges.rows(CONNECT):
+            notes.append(
+                f"ip-ranges.json of {ranges.retrieved} holds no entry of {CONNECT} at all: no rule for audio could be "
+                f"made; use a newer document."
+            )
+            held = {4, 6}
         notes += [
             f"ip-ranges.json of {ranges.retrieved} has no IPv{version} entry of {CONNECT} for {region}: the GLOBAL "
             f"entries alone are used, as AWS's page says."

@@ -103,6 +103,10 @@ def test_names_come_back_from_what_was_written(name: str) -> None:
 
 def test_what_a_format_cannot_say_is_said() -> None:
     built = build(REGIONS, "domains", instance="acme")
+    asa = text_of(built, "cisco-asa")
+    assert "connect-telecom" not in re.sub(r"(?m)^!.*$", "", asa)
+    assert "object network CCP-acme.my.connect.aws" in asa
+    assert "acme.my.connect.aws/ ]" in text_of(built, "paloalto")
     left = " ".join(render(built, "fortigate").left_out)
     assert "TurnNlb-*.elb.us-west-2.amazonaws.com" in left
     assert "--turn named or --option hybrid" in left

@@ -291,3 +291,9 @@ def test_what_no_block_of_option_two_holds_stands_there_by_name() -> None:
     assert len(names) == 5
     assert all(rule.kind == "cidr" for rule in build(["us-east-1"], "addresses").rules)
     assert any("signin.aws.amazon.com" in note for note in build(["us-east-1"], "addresses").notes)
+
+
+def test_a_document_from_before_the_service_says_so() -> None:
+    built = build(["us-east-1"], "addresses", ranges=document([("11.0.0.0/8", "us-east-1", "EC2")]))
+    assert any("holds no entry of AMAZON_CONNECT at all" in note for note in built.notes)
+    assert targets(built) == ["11.0.0.0/8"]

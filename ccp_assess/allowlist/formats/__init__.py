@@ -121,6 +121,7 @@ def render(allowlist: Allowlist, name: str, *, proxy: str | None = None) -> Rend
         raise AllowlistError(f"format {name[:40]!r} is unknown; use one of {', '.join(sorted(FORMATS))}")
     fitted = fit(allowlist, form, proxy=proxy)
     if not fitted.entries:
-        reasons = "; ".join(fitted.left_out)[:300]
+        nothing = f"ip-ranges.json of {allowlist.ranges_date} holds nothing for {' '.join(allowlist.regions)}"
+        reasons = "; ".join(fitted.left_out)[:300] or nothing
         raise AllowlistError(f"nothing of option {allowlist.option} can be written as {name}: {reasons}")
     return Rendered(content=form.write(fitted), left_out=fitted.left_out, suffix=form.suffix)

@@ -323,10 +323,10 @@ def _why_not(rule: Rule, form: Format) -> str | None:
     if rule.path and not form.urls and rule.host.startswith("s3-"):
         return "the format cannot match a path, and the host alone would open every bucket of the Region"
     # connect-telecom is a domain of Amazon Connect alone: the whole of it instead of "rtc*" opens little more.
+    if "*" in rule.host and not form.wildcards:
+        return "the format has no wildcards"
     if _has_partial(rule.host) and not form.partial_wildcards and ".connect-telecom." not in rule.host:
         return "the format has no wildcard inside a label; use --turn named or --option hybrid"
-    if rule.host.startswith("*.") and not form.wildcards:
-        return "the format has no wildcards"
     return None
 
 
@@ -392,7 +392,7 @@ def object_names(entries: Iterable[Entry], stem: str) -> list[tuple[str, Entry]]
     named: dict[str, Entry] = {}
     for entry in entries:
         text = entry.text.lower().replace("*", "any").replace("/", "-").replace(":", "-")
-        name = re.sub(r"[^a-z0-9.-]+", "-", f"{stem}-{text}")
+        name = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{stem}-{text}")
         if len(name) > 63:
             name = f"{name[:50]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
         named.setdefault(name, entry)

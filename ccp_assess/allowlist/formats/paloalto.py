@@ -52,8 +52,9 @@ def _rule(name: str, entries: tuple[Entry, ...], near: str, service: tuple[str, 
 
 def _category(entries: tuple[Entry, ...], near: str, service: tuple[str, str]) -> list[str]:
     name = f"{STEM}-names-{service[0]}-{service[1]}"
-    # An entry without a final slash would also match longer names ("example.com.evil.net").
-    hosts = [f"{entry.host.lower()}{entry.path or '/'}" for entry in entries]
+    # An entry without a final slash would also match longer names ("example.com.evil.net"). Paths stay out: without
+    # decryption the firewall sees the name alone, and an entry with a path would never match.
+    hosts = [f"{entry.host.lower()}/" for entry in entries]
     return [
         f'set profiles custom-url-category {name} type "URL List"',
         *(f"set profiles custom-url-category {name} list [ {host} ]" for host in dict.fromkeys(hosts)),
@@ -76,6 +77,4 @@ def _security(name: str, source: str, destination: str, service: str, comment: s
     ]
 
 
-PALOALTO = Format(
-    name="paloalto", title="Palo Alto set commands", suffix=".txt", write=_paloalto, udp_names=True, urls=True
-)
+PALOALTO = Format(name="paloalto", title="Palo Alto set commands", suffix=".txt", write=_paloalto, udp_names=True)

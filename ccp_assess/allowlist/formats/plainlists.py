@@ -17,7 +17,7 @@ def _edl_ip(fitted: Fitted) -> str:
 
 def _edl_url(fitted: Fitted) -> str:
     # With the final slash an entry ends there; without it longer names match, too.
-    return lines(dict.fromkeys(f"{entry.host.lower()}{entry.path or '/'}" for entry in fitted.names))
+    return lines(dict.fromkeys(f"{entry.host.lower()}/" for entry in fitted.names))
 
 
 _BARE: dict[str, Any] = {"ports": False, "sources": False, "inbound": False}
@@ -41,7 +41,6 @@ EDL_URL = Format(
     title="External dynamic list of URLs",
     suffix=".txt",
     write=_edl_url,
-    urls=True,
     blocks=False,
     comments=False,
     **_BARE,
