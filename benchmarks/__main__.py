@@ -132,9 +132,8 @@ def measure_small(repeat: int) -> None:
     """Print what a capture of one megabyte takes."""
     path = capture(6_000)
     row = best([*COMMAND, str(path)], max(repeat, 3))
-    print(
-        f"\n{path.stat().st_size / 1e6:.1f} MB: {row.seconds:.2f} s, CPU {row.cpu_seconds:.2f} s, {row.megabytes:.0f} MB"
-    )
+    size = path.stat().st_size / 1e6
+    print(f"\n{size:.1f} MB: {row.seconds:.2f} s, CPU {row.cpu_seconds:.2f} s, {row.megabytes:.0f} MB")
 
 
 def main() -> None:
