@@ -25,13 +25,14 @@ from ccp_assess.traffic.dialogues import Dialogue, read_dialogues
 from ccp_assess.traffic.endpoints import EndpointRow, find_endpoints
 from ccp_assess.traffic.evidence import Evidence
 from ccp_assess.traffic.findings import CallView, call_findings
+from ccp_assess.traffic.flows import Flow
 from ccp_assess.traffic.handshakes import DtlsHandshake, read_handshakes
 from ccp_assess.traffic.icmperrors import IcmpError, read_icmp_errors
 from ccp_assess.traffic.names import DNS_PORT, Lookup, QuicConnection, names_by_address, read_lookups, read_quic
 from ccp_assess.traffic.relaypaths import RelayPaths
 from ccp_assess.traffic.streams import RtpStream
 from ccp_assess.traffic.transactions import OUTCOME_NAMES, join_transactions, method_name
-from ccp_assess.units import rfc3339_from_ns
+from ccp_assess.units import NS_PER_S, rfc3339_from_ns
 from ccp_assess.wire.datagram import Datagram
 
 if TYPE_CHECKING:
@@ -341,7 +342,8 @@ def assess_scan(scanned: Scan, *, host: str | None = None) -> CaptureAssessment:
         is_relay=is_relay,
     )
     by_end = {(row.address, row.port, row.transport): row for row in endpoints}
-    calls = tuple(_assess_call(call, scanned, transactions, by_end) for call in find_calls(evidence))
+    tcp_by_end = _tcp_by_end(scanned)
+    calls = tuple(_assess_call(call, scanned, transactions, by_end, tcp_by_end) for call in find_calls(evidence))
     view = CaptureView(
         packets=sum(capture.packets for capture in scanned.captures),
         ended_early=tuple(c.ended_early for c in scanned.captures if c.ended_early),
@@ -398,12 +400,13 @@ def _assess_call(
     scanned: Scan,
     transactions: npt.NDArray[np.void],
     by_end: dict[tuple[str, int, str], EndpointRow],
+    tcp_by_end: dict[str, list[Flow]],
 ) -> CallAssessment:
     relay_rtt = round_trips(transactions, call.relay_rows)
     media_rtt = round_trips(transactions, call.media_rows)
     inbound = rate_direction([scanned.streams[n] for n in call.in_streams], media_rtt)
     outbound = _outbound([scanned.streams[n] for n in call.out_streams])
-    retransmission_pct, packets = _tcp_health(call, scanned)
+    retransmission_pct, packets = _tcp_health(call, tcp_by_end)
     view = CallView(
         call=call,
         streams=scanned.streams,
@@ -431,11 +434,19 @@ def _assess_call(
     )
 
 
-def _tcp_health(call: Call, scanned: Scan) -> tuple[float | None, int]:
-    repeated = packets = 0
+def _tcp_by_end(scanned: Scan) -> dict[str, list[Flow]]:
+    """Sort TCP connections by the addresses of their ends, once for all calls."""
+    by_end: dict[str, list[Flow]] = {}
     for flow in scanned.flows:
-        if flow.transport != "tcp" or call.agent not in {flow.a, flow.b}:
-            continue
+        if flow.transport == "tcp":
+            for end in {flow.a, flow.b}:
+                by_end.setdefault(end, []).append(flow)
+    return by_end
+
+
+def _tcp_health(call: Call, tcp_by_end: dict[str, list[Flow]]) -> tuple[float | None, int]:
+    repeated = packets = 0
+    for flow in tcp_by_end.get(call.agent or "", ()):
         if flow.last_ns < call.start_ns or flow.first_ns > call.end_ns:
             continue
         repeated += flow.retransmissions_ab + flow.retransmissions_ba
@@ -579,31 +590,54 @@ def _lookup_row(lookup: Lookup) -> dict[str, Any]:
     }
 
 
+def _times(times_ns: npt.NDArray[np.int64]) -> list[str]:
+    """Write many instants; those of one second share their beginning."""
+    whole: dict[int, str] = {}
+    texts = []
+    for time_ns in times_ns.tolist():
+        second, fraction = divmod(time_ns, NS_PER_S)
+        if second not in whole:
+            whole[second] = rfc3339_from_ns(second * NS_PER_S)
+        text = whole[second]
+        if fraction and text[0] != "@":
+            texts.append(f"{text[:-1]}.{fraction:09d}".rstrip("0") + "Z")
+        else:
+            texts.append(text if not fraction else rfc3339_from_ns(time_ns))
+    return texts
+
+
 def _transaction_rows(transactions: npt.NDArray[np.void], scanned: Scan) -> list[dict[str, Any]]:
-    names: dict[int, str] = {}
+    numbers, inverse = np.unique(transactions["flow"], return_inverse=True)
+    flows = [scanned.flows[number] for number in numbers.tolist()]
+    ends = [((flow.a, flow.a_port, flow.b, flow.b_port), (flow.b, flow.b_port, flow.a, flow.a_port)) for flow in flows]
+    names = {number: method_name(number) for number in np.unique(transactions["method"]).tolist()}
+    columns = ("method", "inside", "outbound_of_key", "outcome", "error_code", "retransmissions", "channel", "peer")
+    rtts = np.round(transactions["rtt_ms"], 6).tolist()
     rows = []
-    flows = scanned.flows
-    columns = [transactions[name].tolist() for name in transactions.dtype.names or ()]
-    for values in zip(*columns, strict=True):
-        row = dict(zip(transactions.dtype.names or (), values, strict=True))
-        flow = flows[row["flow"]]
-        ends = ((flow.a, flow.a_port), (flow.b, flow.b_port))[:: 1 if row["outbound_of_key"] else -1]
+    for time, number, rtt_ms, (method, inside, outbound, outcome, code, repeated, channel, peer) in zip(
+        _times(transactions["time_ns"]),
+        inverse.tolist(),
+        rtts,
+        zip(*(transactions[name].tolist() for name in columns), strict=True),
+        strict=True,
+    ):
+        src, src_port, dst, dst_port = ends[number][0 if outbound else 1]
         rows.append(
             {
-                "time": rfc3339_from_ns(row["time_ns"]),
-                "method": names.setdefault(row["method"], method_name(row["method"])),
-                "inside_relay": row["inside"],
-                "src": ends[0][0],
-                "src_port": ends[0][1],
-                "dst": ends[1][0],
-                "dst_port": ends[1][1],
-                "outcome": OUTCOME_NAMES[row["outcome"]],
-                "error_code": row["error_code"] or None,
-                "retransmissions": row["retransmissions"],
-                "rtt_ms": _round(row["rtt_ms"]),
-                "channel_number": row["channel"] or None,
-                "peer": scanned.peers[row["peer"]] if row["peer"] >= 0 else None,
-                "transport": flow.transport,
+                "time": time,
+                "method": names[method],
+                "inside_relay": inside,
+                "src": src,
+                "src_port": src_port,
+                "dst": dst,
+                "dst_port": dst_port,
+                "outcome": OUTCOME_NAMES[outcome],
+                "error_code": code or None,
+                "retransmissions": repeated,
+                "rtt_ms": rtt_ms if rtt_ms == rtt_ms else None,  # noqa: PLR0124 -- NaN is the unknown here
+                "channel_number": channel or None,
+                "peer": scanned.peers[peer] if peer >= 0 else None,
+                "transport": flows[number].transport,
             }
         )
     return rows

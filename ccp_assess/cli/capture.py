@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,6 @@ def read(
     from contextlib import ExitStack
 
     from ccp_assess.assess.captures import assess_captures
-    from ccp_assess.cli.output import print_json
     from ccp_assess.cli.progress import progress_bar
 
     if packets and out is None:
@@ -52,9 +52,41 @@ def read(
 
             write_tables(assessment, out)
     if as_json:
-        print_json(assessment.to_document())
+        sys.stdout.write(document_text(assessment.to_document()))
     else:
         _print_summary(assessment)
+
+
+def document_text(document: dict[str, Any]) -> str:
+    """Write the document as JSON, one row a line: a long capture has a hundred thousand rows.
+
+    Parameters
+    ----------
+    document
+        Keys with lists of rows.
+
+    Returns
+    -------
+    text
+        JSON in ASCII, without NaN or Infinity.
+    """
+    import json
+
+    from ccp_assess.cli.output import jsonable
+
+    encode = json.JSONEncoder(allow_nan=False).encode
+
+    def line(row: Any) -> str:
+        try:
+            return encode(row)
+        except (ValueError, TypeError):  # a number that is none, or one of numpy's
+            return encode(jsonable(row))
+
+    parts = [
+        f" {encode(key)}: [\n  " + ",\n  ".join(map(line, rows)) + "\n ]" if rows else f" {encode(key)}: []"
+        for key, rows in document.items()
+    ]
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def _address(host: str | None) -> str | None:

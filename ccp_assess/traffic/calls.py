@@ -9,6 +9,8 @@ nothing came.
 
 from __future__ import annotations
 
+import numpy as np
+
 from ccp_assess.traffic.callrecords import Call, Relay, Setup, hash_call
 from ccp_assess.traffic.clusters import Cluster, find_clusters, is_main
 from ccp_assess.traffic.evidence import (
@@ -172,14 +174,15 @@ def _relay_rows(
     """Transactions with the relay from the call before this one to the one after."""
     rows: list[int] = []
     for flow in sorted({path.flow for path in cluster.paths}):
-        if relay_end(evidence.flows[flow]) is None:
+        end = relay_end(evidence.flows[flow])
+        if end is None:
             continue
-        for number in index.outer_of(flow).tolist():
-            row = index.rows[number]
-            is_ours = bool(row["outbound_of_key"]) == (relay_end(evidence.flows[flow]) == "b")
-            before_next = next_ns is None or row["time_ns"] < next_ns
-            if is_ours and row["time_ns"] > before_ns and (before_next or row["time_ns"] <= cluster.last_ns):
-                rows.append(number)
+        numbers = index.outer_of(flow)
+        times = index.rows["time_ns"][numbers]
+        mine = (index.rows["outbound_of_key"][numbers] == (end == "b")) & (times > before_ns)
+        if next_ns is not None:
+            mine &= (times < next_ns) | (times <= cluster.last_ns)
+        rows.extend(numbers[mine].tolist())
     return tuple(rows)
 
 
@@ -193,10 +196,10 @@ def _media_rows(
         agent_is_a = (agent, port) == (flow.a, flow.a_port)
         if agent is None:
             continue
-        for number in index.inner.get(path, ()):
-            row = index.rows[number]
-            if bool(row["outbound_of_key"]) == agent_is_a and start_ns <= row["time_ns"] <= end_ns + _AFTER_CALL_NS:
-                rows.append(number)
+        numbers = np.asarray(index.inner.get(path, ()), np.int64)
+        times = index.rows["time_ns"][numbers]
+        mine = (index.rows["outbound_of_key"][numbers] == agent_is_a) & (times >= start_ns)
+        rows.extend(numbers[mine & (times <= end_ns + _AFTER_CALL_NS)].tolist())
     return tuple(sorted(rows))
 
 

@@ -165,23 +165,23 @@ def _most_at_once(streams: Sequence[RtpStream], numbers: list[int]) -> int:
 def _join_one_way(evidence: Evidence, clusters: list[Cluster]) -> list[Cluster]:
     """Join what is one call in two halves: plain RTP on two 5-tuples, or one direction that starts after the other."""
     result: list[Cluster] = []
+    halves: dict[tuple[str, str], list[Cluster]] = defaultdict(list)  # clusters of one direction by their ends
     for cluster in clusters:
-        partner = next((c for c in reversed(result) if _is_other_half(evidence, c, cluster)), None)
-        if partner is None:
-            result.append(cluster)
-        else:
+        ends = {(evidence.streams[n].src, evidence.streams[n].dst) for n in cluster.streams}
+        end = next(iter(ends))
+        candidates = halves[end[::-1]] if len(ends) == 1 else []
+        partner = next((c for c in reversed(candidates) if _is_other_half(evidence, c, cluster)), None)
+        if partner is not None:
+            candidates.remove(partner)  # it is whole now
             _absorb(partner, cluster)
+            continue
+        result.append(cluster)
+        if len(ends) == 1:
+            halves[end].append(cluster)
     return result
 
 
-def _ends_of(evidence: Evidence, cluster: Cluster) -> set[tuple[str, str]]:
-    return {(evidence.streams[n].src, evidence.streams[n].dst) for n in cluster.streams}
-
-
 def _is_other_half(evidence: Evidence, a: Cluster, b: Cluster) -> bool:
-    ends_a, ends_b = _ends_of(evidence, a), _ends_of(evidence, b)
-    if len(ends_a) != 1 or len(ends_b) != 1 or next(iter(ends_a)) != next(iter(ends_b))[::-1]:
-        return False
     if a.paths == b.paths:  # one direction, then the other, with a short pause between and no new keys
         renewed = any(h.path in b.paths and a.last_ns < h.started_ns <= b.first_ns for h in evidence.handshakes)
         return not renewed and b.first_ns - a.last_ns <= _ONE_WAY_GAP_NS
@@ -194,30 +194,33 @@ def _is_other_half(evidence: Evidence, a: Cluster, b: Cluster) -> bool:
 def _join_same_ssrc(evidence: Evidence, clusters: list[Cluster]) -> list[Cluster]:
     """One call that moved to another relay or channel keeps its SSRCs."""
     result: list[Cluster] = []
+    by_mark: dict[tuple[int, str], list[Cluster]] = defaultdict(list)
     for cluster in clusters:
-        before = next((c for c in reversed(result) if _moved(evidence, c, cluster)), None)
+        marks = _marks(evidence, cluster)
+        candidates = [c for mark in sorted(marks) for c in by_mark[mark]]
+        before = next((c for c in reversed(candidates) if _moved(c, cluster)), None)
         if before is None:
             result.append(cluster)
         else:
             _absorb(before, cluster)
+        for mark in marks:
+            by_mark[mark].append(before or cluster)
     return result
 
 
-def _moved(evidence: Evidence, a: Cluster, b: Cluster) -> bool:
+def _marks(evidence: Evidence, cluster: Cluster) -> set[tuple[int, str]]:
+    found = set()
+    for number in cluster.streams:
+        stream = evidence.streams[number]
+        agent, _ = agent_of(evidence, stream.flow)
+        if agent is not None:
+            found.add((stream.ssrc, agent))
+    return found
+
+
+def _moved(a: Cluster, b: Cluster) -> bool:
     gap = b.first_ns - a.last_ns
-    if not -_OVERLAP_NS <= gap <= _SAME_SSRC_GAP_NS or a.paths[-1] == b.paths[0]:
-        return False
-
-    def marks(cluster: Cluster) -> set[tuple[int, str]]:
-        found = set()
-        for number in cluster.streams:
-            stream = evidence.streams[number]
-            agent, _ = agent_of(evidence, stream.flow)
-            if agent is not None:
-                found.add((stream.ssrc, agent))
-        return found
-
-    return bool(marks(a) & marks(b))
+    return -_OVERLAP_NS <= gap <= _SAME_SSRC_GAP_NS and a.paths[-1] != b.paths[0]
 
 
 def _absorb(target: Cluster, other: Cluster) -> None:

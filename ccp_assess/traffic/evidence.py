@@ -170,14 +170,13 @@ class TransactionIndex:
         for flow in np.unique(rows["flow"][outside]):
             self.outer[int(flow)] = outside[rows["flow"][outside] == flow]
         inside = np.flatnonzero(rows["inside"])
-        names: dict[tuple[int, int, int], PathKey] = {}
-        for number in inside.tolist():
-            row = rows[number]
-            flow, channel, peer = int(row["flow"]), int(row["channel"]), int(row["peer"])
+        names: dict[tuple[int, int], PathKey] = {}
+        columns = (rows[name][inside].tolist() for name in ("flow", "channel", "peer", "time_ns"))
+        for number, flow, channel, peer, time_ns in zip(inside.tolist(), *columns, strict=True):
             if channel:
-                key = evidence.paths.key(flow, channel, None, int(row["time_ns"]))
+                key = evidence.paths.key(flow, channel, None, time_ns)
             else:
-                key = names.setdefault((flow, channel, peer), PathKey(flow, evidence.peers[peer]))
+                key = names.setdefault((flow, peer), PathKey(flow, evidence.peers[peer]))
             self.inner[key].append(number)
         for flow, flow_rows in self.outer.items():
             if relay_end(evidence.flows[flow]) is None:  # checks without a relay between are the path's own
