@@ -30,6 +30,7 @@ _BASES = {measuring.BY_RFC3551: "rfc3551", measuring.BY_OPUS: "opus", measuring.
 _RELAY_PORTS = frozenset({3478, 3479, 443, 80, 5349, 5350, 19302})
 _MAPPED = 0xFFFF
 
+SOURCES_COMPARED = 64
 PLAIN_FLOWS = 8_192
 """Up to so many flows are made at once; more are made when they are asked for."""
 
@@ -151,14 +152,39 @@ def relay_side(row: np.void) -> Literal["a", "b"] | None:
     return "a" if a < b else "b"
 
 
+def joined(parts: list[Table], dtype: np.dtype[np.void]) -> Table:
+    """Join tables; each is given back as soon as it was copied, so that they are not all there twice.
+
+    Parameters
+    ----------
+    parts
+        Emptied.
+    dtype
+        Of the rows.
+
+    Returns
+    -------
+    table
+        All rows in order.
+    """
+    whole = np.empty(sum(len(part) for part in parts), dtype)
+    stop = len(whole)
+    while parts:
+        part = parts.pop()
+        whole[stop - len(part) : stop] = part
+        stop -= len(part)
+    return whole
+
+
 class Datagrams(Sequence[Datagram]):
     """Rare packets as a sequence; each is made when it is asked for."""
 
     def __init__(self, rows: list[Table], pieces: list[bytes], peers: Sequence[str]) -> None:
         starts = np.cumsum([0, *(len(piece) for piece in pieces)])
-        self._rows = np.concatenate(rows) if rows else np.zeros(0, tracking.RARE)
-        if rows:
-            self._rows["at"] += np.repeat(starts[:-1], [len(part) for part in rows])
+        counts = [len(part) for part in rows]
+        self._rows = joined(rows, tracking.RARE)
+        if counts:
+            self._rows["at"] += np.repeat(starts[:-1], counts)
             self._rows = self._rows[self._rows["flow"] >= 0]
         self._bytes = b"".join(pieces)
         self._peers = peers
@@ -217,6 +243,30 @@ def _number(value: float) -> float | None:
     return None if value != value else value  # noqa: PLR0124  (NaN is the number that differs from itself)
 
 
+def _retransmissions(rows: Table) -> set[int]:
+    """Find streams that repeat packets of another one on the same path.
+
+    A retransmission keeps the time stamp of the packet that it repeats (RFC 4588, section 4), while streams of their
+    own start at a random one (RFC 3550, section 5.1): a small stream whose clock reads the same is one.
+    """
+    together: dict[tuple[int, int], list[int]] = {}
+    for number in np.flatnonzero(rows["valid"]).tolist():
+        together.setdefault((int(rows["flow"][number]), int(rows["path"][number])), []).append(number)
+    found = set()
+    for numbers in together.values():
+        for small in numbers:
+            for large in numbers if len(numbers) <= SOURCES_COMPARED else ():
+                one, two = rows[small], rows[large]
+                rate_hz = float(two["rate_hz"])
+                if not rate_hz or int(one["packets"]) * 2 > int(two["packets"]):
+                    continue
+                passed = (int(two["last_ns"]) - int(one["last_ns"])) * rate_hz / 1e9
+                apart = int(two["last_timestamp"]) - int(one["last_timestamp"]) - round(passed)
+                if abs((apart + 0x80000000) % (1 << 32) - 0x80000000) < rate_hz:
+                    found.add(small)
+    return found
+
+
 _PLAIN = [name for name in STREAM.names or () if name not in {"seen", "play_bins"}]
 
 
@@ -225,6 +275,7 @@ def _streams(tracker: TrackerState, state: MeasuringState, peers: Sequence[str])
     order = np.argsort(seconds["stream"], kind="stable")
     seconds = seconds[order]
     starts = np.searchsorted(seconds["stream"], np.arange(len(rows) + 1))
+    repeats = _retransmissions(rows)
     made: list[tuple[RtpStream, int]] = []
     ends: dict[int, tuple[str, int, str, int, int, Literal["a", "b"] | None]] = {}
     for number in np.flatnonzero(rows["valid"]).tolist():
@@ -236,7 +287,9 @@ def _streams(tracker: TrackerState, state: MeasuringState, peers: Sequence[str])
                 address_text(int(f["a_high"]), int(f["a_low"])), int(f["a_port"]),
                 address_text(int(f["b_high"]), int(f["b_low"])), int(f["b_port"]), int(f["protocol"]), relay_side(f),
             )  # fmt: skip
-        made.append((_stream(row, ends[flow], tracker, peers, seconds[starts[number] : starts[number + 1]]), number))
+        own = seconds[starts[number] : starts[number + 1]]
+        again = number in repeats
+        made.append((_stream(row, ends[flow], tracker, peers, own, is_retransmission=again), number))
     made.sort(key=lambda pair: (pair[0].first_ns, pair[0].src, pair[0].src_port, pair[0].dst, pair[0].ssrc, pair[1]))
     for index, (stream, _) in enumerate(made):
         stream.seconds["stream"] = index
@@ -249,6 +302,8 @@ def _stream(
     tracker: TrackerState,
     peers: Sequence[str],
     seconds: Table,
+    *,
+    is_retransmission: bool,
 ) -> RtpStream:
     a, a_port, b, b_port, protocol, relay = ends
     outbound = not row["flow"] & 1
@@ -319,7 +374,7 @@ def _stream(
         rtcp_packets=row["rtcp"],
         telephone_events=row["events"],
         segments=row["segments"],
-        is_retransmission=False,
+        is_retransmission=is_retransmission,
         first_ns=row["first_ns"],
         last_ns=row["last_ns"],
         flow=row["flow"] >> 1,
@@ -503,7 +558,7 @@ def collect(  # noqa: PLR0917  (one thing of each stage)
         cell[1] = offset if cell[0] == 0 else min(int(cell[1]), offset)
         cell[0] += 1
     peers = _peers(tracker)
-    stun = np.concatenate(tracker.stun_rows) if tracker.stun_rows else np.zeros(0, STUN_ROW)
+    stun = joined(tracker.stun_rows, STUN_ROW)
     limits = _limits(tracker, state, readers)
     streams = _streams(tracker, state, peers)
     flows = Flows(tracker.flows[: tracker.flow_counts[0]].copy())

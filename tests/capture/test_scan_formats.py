@@ -536,3 +536,20 @@ def test_random_bytes_that_begin_like_rtp_are_no_stream(tmp_path):
 
 def test_rtp_helper_makes_rtp():
     assert len(rtp(1, 2, 3)) == 92
+
+
+def test_a_retransmission_stream_is_a_stream_of_its_own_and_told_by_its_clock(tmp_path):
+    speech = Speech(count=200, missing=LOST)
+    repeats = [
+        (
+            START_NS + k * 200_000_000 + 60_000_000,
+            rtp(900 + k, 5000 + 960 * 10 * k, 0x77, kind=97, payload=b"\0\1" + bytes(80)),
+        )
+        for k in range(18)
+    ]
+    other = Speech(count=60, ssrc=0x88, timestamp=3_000_000_000).frames()
+    frames = [
+        (at, ethernet(ip(AGENT, RELAY, 17, udp(40_000, 3478, channel(0x4000, packet))))) for at, packet in repeats
+    ]
+    streams = read(tmp_path, pcap(sorted([*speech.frames(), *frames, *other]))).streams
+    assert {stream.ssrc: stream.is_retransmission for stream in streams} == {0x1234ABCD: False, 0x77: True, 0x88: False}
