@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import lru_cache
 from typing import NamedTuple
 
 from ccp_assess.allowlist.inputs.model import (
@@ -25,6 +26,7 @@ from ccp_assess.errors import ParseError
 from ccp_assess.prefixes import parse_prefix
 
 _DEEPEST = 12
+_ALL_PORTS = (EVERY_PORT,)
 _PROTOCOLS = {"tcp": "tcp", "udp": "udp", "all": "any", "0": "any", "6": "tcp", "17": "udp"}
 # The order in which iptables-save prints what a long list is made of; everything else takes the slow way.
 _USUAL = re.compile(
@@ -116,11 +118,21 @@ def _line(number: int, text: str, sets: dict[str, list[str]]) -> tuple[str, _Lin
     usual = _USUAL.fullmatch(text)
     if usual:
         chain, near, far, proto, ports, target = usual.groups()
-        source = of_prefixes([parse_prefix(_cidr(near), strict=False)]) if near else None
+        source = _near(near) if near else None
         destination = of_prefixes([parse_prefix(_cidr(far), strict=False)]) if far else None
-        held = (read_ports(ports, ":"),) if ports else (EVERY_PORT,)
+        held = _ports(ports) if ports else _ALL_PORTS
         return chain, _Line(number, text, target, proto, held, source, destination, established=False)
     return _any_line(number, text, sets)
+
+
+@lru_cache(maxsize=4096)
+def _near(text: str) -> Addresses:
+    return of_prefixes([parse_prefix(_cidr(text), strict=False)])
+
+
+@lru_cache(maxsize=4096)
+def _ports(text: str) -> tuple[tuple[int, int], ...]:
+    return (read_ports(text, ":"),)
 
 
 def _any_line(number: int, text: str, sets: dict[str, list[str]]) -> tuple[str, _Line]:
