@@ -9,6 +9,8 @@ nothing came.
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 
 from ccp_assess.traffic.callrecords import Call, Relay, Setup, hash_call
@@ -25,6 +27,7 @@ from ccp_assess.traffic.evidence import (
 from ccp_assess.traffic.failures import find_failed_calls, with_attempts
 from ccp_assess.traffic.flows import Flow
 from ccp_assess.traffic.handshakes import DtlsHandshake
+from ccp_assess.traffic.relaypaths import PathKey
 from ccp_assess.traffic.setups import allocate_ms, allocated_ns, dns_ms, dns_of, dtls_ms, ice_ms
 from ccp_assess.units import NS_PER_S, ms_from_ns
 
@@ -51,14 +54,35 @@ def find_calls(evidence: Evidence) -> list[Call]:
     """
     clusters = find_clusters(evidence)
     index = TransactionIndex(evidence)
-    calls = [_call(evidence, cluster, clusters, index) for cluster in clusters]
+    by_flow: dict[int, list[Cluster]] = defaultdict(list)
+    for cluster in clusters:
+        by_flow[cluster.paths[0].flow].append(cluster)
+    handshakes: dict[PathKey, list[DtlsHandshake]] = defaultdict(list)
+    for handshake in evidence.handshakes:
+        handshakes[handshake.path].append(handshake)
+    calls = [
+        _call(
+            evidence,
+            cluster,
+            [c for flow in sorted({path.flow for path in cluster.paths}) for c in by_flow[flow]],
+            index,
+            [h for path in cluster.paths for h in handshakes[path]],
+        )
+        for cluster in clusters
+    ]
     calls += _calls_in_tls(evidence)
     calls += find_failed_calls(evidence, index, calls)
     calls = with_attempts(evidence, index, calls)
     return sorted(calls, key=lambda call: (call.start_ns, call.agent or "", call.agent_port or 0, call.call_id))
 
 
-def _call(evidence: Evidence, cluster: Cluster, clusters: list[Cluster], index: TransactionIndex) -> Call:
+def _call(
+    evidence: Evidence,
+    cluster: Cluster,
+    neighbours: list[Cluster],
+    index: TransactionIndex,
+    handshakes: list[DtlsHandshake],
+) -> Call:
     streams = evidence.streams
     flow_number = max(cluster.streams, key=lambda n: (streams[n].last_ns, -n))
     flow_number = streams[flow_number].flow
@@ -68,7 +92,7 @@ def _call(evidence: Evidence, cluster: Cluster, clusters: list[Cluster], index: 
     before_ns = max(
         (
             c.last_ns
-            for c in clusters
+            for c in neighbours
             if c is not cluster and c.paths[0] in cluster.paths and c.last_ns < cluster.first_ns
         ),
         default=-1,
@@ -76,8 +100,8 @@ def _call(evidence: Evidence, cluster: Cluster, clusters: list[Cluster], index: 
     by_direction: dict[str, list[int]] = {"in": [], "out": [], "unknown": []}
     for number in sorted(cluster.streams, key=lambda n: (not is_main(streams[n]), -streams[n].packets, n)):
         by_direction[direction_of(evidence, streams[number])].append(number)
-    handshake = _handshake_of(evidence, cluster, before_ns)
-    running = _is_running_at_start(evidence, cluster, index)
+    handshake = _handshake_of(handshakes, cluster, before_ns)
+    running = _is_running_at_start(evidence, cluster, index, handshakes)
     checks = _checks_of(evidence, cluster, index, handshake, before_ns)
     start_ns = min(
         [cluster.first_ns]
@@ -100,7 +124,7 @@ def _call(evidence: Evidence, cluster: Cluster, clusters: list[Cluster], index: 
         first_media=None if hidden or not inbound_ns else ms_from_ns(min(inbound_ns) - start_ns),
     )
     end_ns = _end_ns(cluster, handshake, index, flow_number)
-    following = [c.first_ns for c in clusters if c.paths[0].flow == flow_number and c.first_ns > cluster.last_ns]
+    following = [c.first_ns for c in neighbours if c.paths[0].flow == flow_number and c.first_ns > cluster.last_ns]
     return Call(
         call_id=hash_call(flow, cluster.first_ns, [streams[n].ssrc for n in cluster.streams], agent_is_a=agent_is_a),
         start_ns=start_ns,
@@ -122,22 +146,23 @@ def _call(evidence: Evidence, cluster: Cluster, clusters: list[Cluster], index: 
     )
 
 
-def _is_running_at_start(evidence: Evidence, cluster: Cluster, index: TransactionIndex) -> bool:
+def _is_running_at_start(
+    evidence: Evidence, cluster: Cluster, index: TransactionIndex, handshakes: list[DtlsHandshake]
+) -> bool:
     """Tell whether the media was there as soon as the capture was, without any step of a setup."""
     if evidence.first_ns is None or cluster.first_ns - evidence.first_ns > _RUNNING_NS:
         return False
-    if any(h.path in cluster.paths and h.has_client_hello for h in evidence.handshakes):
+    if any(h.has_client_hello for h in handshakes):
         return False
     return all(allocated_ns(index, path.flow) is None for path in cluster.paths)
 
 
-def _handshake_of(evidence: Evidence, cluster: Cluster, before_ns: int) -> DtlsHandshake | None:
+def _handshake_of(handshakes: list[DtlsHandshake], cluster: Cluster, before_ns: int) -> DtlsHandshake | None:
     """Find the last handshake before the media of this call, not longer ago than a setup takes."""
     fitting = [
         h
-        for h in evidence.handshakes
-        if h.path in cluster.paths
-        and before_ns < h.started_ns <= cluster.first_ns + SETUP_NS
+        for h in handshakes
+        if before_ns < h.started_ns <= cluster.first_ns + SETUP_NS
         and cluster.first_ns - (h.completed_ns or h.last_ns) <= SETUP_NS
     ]
     return max(fitting, key=lambda h: h.started_ns, default=None)
