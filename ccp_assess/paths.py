@@ -139,3 +139,24 @@ class ProbeDocument:
     regions: tuple[RegionProbe, ...]
     source: str | None = None
     host: dict[str, Any] = field(default_factory=dict)
+
+
+def vantage_from_name(name: str) -> str | None:
+    """Tell from a file's name whether it was taken on a test bench.
+
+    Parameters
+    ----------
+    name
+        Name of the file, without folders.
+
+    Returns
+    -------
+    vantage
+        ``bench`` if a part between double underscores says so; ``None`` if the name says nothing.
+
+    Examples
+    --------
+    >>> vantage_from_name("SITE__bench__eu-west-2__mtr.json")
+    'bench'
+    """
+    return "bench" if "bench" in name.split("__") else None

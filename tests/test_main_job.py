@@ -134,7 +134,7 @@ def test_bad_captures_and_traces_cost_themselves_and_nothing_else(client_dir, tm
     captures.mkdir(parents=True)
     (captures / "empty.pcap").write_bytes(b"")
     (captures / "text.pcap").write_text("this is not a capture, but someone named it so\n" * 10)
-    whole = (SAMPLE / "captures" / "DEN" / "desk-call.pcap").read_bytes()
+    whole = (SAMPLE / "captures" / "DEN" / "bench__desk-call.pcap").read_bytes()
     (captures / "cut.pcap").write_bytes(whole[: len(whole) // 2])
     probes = client_dir / "probes" / "DEN"
     probes.mkdir(parents=True)

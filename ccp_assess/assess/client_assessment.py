@@ -19,7 +19,7 @@ from ccp_assess.assess.captures import assess_captures
 from ccp_assess.assess.measurements import measurements_from_captures, measurements_from_documents
 from ccp_assess.client import Client, read_client
 from ccp_assess.errors import CcpAssessError
-from ccp_assess.paths import ProbeDocument
+from ccp_assess.paths import ProbeDocument, vantage_from_name
 from ccp_assess.probe.imports import probe_document_json, read_probe_file
 from ccp_assess.selection.ranking import Ranking, rank
 from ccp_assess.services import offers
@@ -224,7 +224,12 @@ def assess_client(
         measurements=tuple(probe_document_json(document) for document in documents),
         allowlist=allowlist,
         audit=audit,
-        findings=tuple(sorted(said.findings, key=lambda finding: _SEVERITIES.get(finding["severity"], 3))),
+        findings=tuple(
+            sorted(
+                [*said.findings, *ranked.to_document()["findings"]],
+                key=lambda finding: _SEVERITIES.get(finding["severity"], 3),
+            )
+        ),
         unknowns=tuple(dict.fromkeys(said.unknowns)),
         assessed_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
@@ -247,7 +252,13 @@ def _read_captures(client: Client, said: _Said, progress: Progress | None) -> It
             said.findings.extend(
                 _placed(finding, file.site_id, name, call_id=call["call_id"]) for finding in call["findings"]
             )
-        yield {"site_id": file.site_id, "file": name, "document": document, "seconds": seconds}
+        yield {
+            "site_id": file.site_id,
+            "file": name,
+            "vantage": vantage_from_name(file.path.name),
+            "document": document,
+            "seconds": seconds,
+        }
     if progress and client.captures:
         progress("captures read", len(client.captures), len(client.captures))
 

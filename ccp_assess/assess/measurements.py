@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
-from ccp_assess.paths import ProbeDocument, RegionProbe
+from ccp_assess.paths import ProbeDocument, RegionProbe, vantage_from_name
 from ccp_assess.selection.legs import SiteMeasurement, Via
 
 
@@ -86,6 +87,8 @@ def measurements_from_captures(captures: Iterable[tuple[str | None, dict[str, An
     for site_id, document in captures:
         if site_id is None:
             continue
+        files = document.get("captures") or [{}]
+        vantage = vantage_from_name(PurePath(str(files[0].get("path") or "")).name)
         burst = {
             stream["call_id"]: stream.get("burst_ratio")
             for stream in document.get("streams", [])
@@ -109,6 +112,7 @@ def measurements_from_captures(captures: Iterable[tuple[str | None, dict[str, An
                     jitter_ms=inbound.get("jitter_ms"),
                     playout_ms=inbound.get("playout_ms"),
                     source=f"capture, call {call['call_id']}",
+                    vantage=vantage,
                 )
             )
     return tuple(found)

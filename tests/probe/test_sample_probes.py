@@ -49,12 +49,12 @@ def test_the_plan_of_the_bench_is_the_truth_beside_the_sample():
 
 
 LAB = {
-    "captures/DEN/desk-call.pcap": "pcap/clean-snap96.pcap",
-    "captures/SLC/first-call-fails.pcap": "pcap/fail_udp_drop.pcap",
-    "captures/SLC/call-over-tcp.pcap": "pcap/tcp3478.pcap",
-    "captures/HOM/choppy-audio.pcap": "pcap/loss_window.pcap",
-    "captures/HOM/slow-computer.pcap": "pcap/agent_stall.pcap",
-    "captures/CPT/through-the-vpn.pcap": "pcap/delay150.pcap",
+    "captures/DEN/bench__desk-call.pcap": "pcap/clean-snap96.pcap",
+    "captures/SLC/bench__first-call-fails.pcap": "pcap/fail_udp_drop.pcap",
+    "captures/SLC/bench__call-over-tcp.pcap": "pcap/tcp3478.pcap",
+    "captures/HOM/bench__choppy-audio.pcap": "pcap/loss_window.pcap",
+    "captures/HOM/bench__slow-computer.pcap": "pcap/agent_stall.pcap",
+    "captures/CPT/bench__through-the-vpn.pcap": "pcap/delay150.pcap",
     "probes/DEN/bench__us-west-2__lab-mtr.json": "trace/base/mtr.json",
     "probes/DEN/bench__us-west-2__lab-traceroute-udp.txt": "trace/base/traceroute-udp.txt",
     "probes/SLC/bench__us-west-2__lab-mtr-tcp443.json": "trace/base/mtr-tcp443.json",

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ccp_assess.errors import ParseError
-from ccp_assess.paths import Hop, ProbeDocument, RegionProbe
+from ccp_assess.paths import Hop, ProbeDocument, RegionProbe, vantage_from_name
 from ccp_assess.paths import Path as TracedPath
 from ccp_assess.probe.imports import detect, endpoint_test, mtr_json, mtr_xml, own, ripe_atlas, winmtr
 from ccp_assess.probe.imports.text import MAX_BYTES, clean_name, lines_from_text, text_from_bytes
 
 MAX_TEXT_CHARS = 4_000_000
-BENCH = "bench"
-"""A file whose name has this part (``SITE__bench__eu-west-2__mtr.json``) was measured on a test bench."""
 
 
 def read_probe_file(path: str | Path, site_id: str | None = None) -> ProbeDocument:
@@ -50,7 +48,7 @@ def read_probe_file(path: str | Path, site_id: str | None = None) -> ProbeDocume
         document = parse_probe_bytes(data)
     except ParseError as error:
         raise ParseError(f"{shown}, {error}") from None
-    vantage = BENCH if BENCH in source.name.split("__") else document.vantage
+    vantage = vantage_from_name(source.name) or document.vantage
     return replace(
         document,
         site_id=site_id if site_id is not None else document.site_id,
