@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # they hold no doctests, and share one module name
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
