@@ -70,15 +70,21 @@ def rank(
         return
     for sentence in ranking.sentences:
         typer.echo(printable(sentence))
-    typer.echo("\nrank  region(s)                      mean_ms  p95_ms   MOS  over_400_ms_pct  best_in_pct")
+    typer.echo("\n                                     at the median of every leg      expected (decides)")
+    typer.echo("rank  region(s)                      mean_ms  p95_ms   MOS  over_400   MOS  over_400  best_in_pct")
     for option in document["options"]:
         if option["rank"] is None or option["rank"] > 15:
             continue
-        delay = option["mouth_to_ear_ms"]
+        delay, expected = option["mouth_to_ear_ms"], option["expected"]
         typer.echo(
             f"{option['rank']:4d}  {' + '.join(option['regions']):30s}  {delay['mean']:7.0f}  {delay['p95']:6.0f}  "
-            f"{option['mos_cqe']['mean'] or float('nan'):4.2f}  {option['share_over_400_ms_pct']:15.1f}  "
-            f"{option['probability_best_pct']:11.0f}"
+            f"{_cell(option['mos_cqe']['mean'], 2):>4s}  {option['share_over_400_ms_pct']:8.1f}  "
+            f"{_cell(expected['mos_cqe'], 2):>4s}  {expected['share_over_400_ms_pct']:8.1f}  "
+            f"{_cell(option['probability_best_pct'], 0):>11s}"
         )
     for caveat in document["recommendation"]["caveats"]:
         typer.echo(f"- {printable(caveat)}")
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -91,9 +91,9 @@ Line = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 def _lines(ranking: Ranking, options: list[Outcome], most: int) -> Iterator[tuple[str, str, float, Line]]:
     prepared, shares = ranking.prepared, ranking.shares
-    totals = np.array([option.weighted.total for option in options])
+    totals = np.array([option.expected.total for option in options])
     if not prepared.callers_assumed and len(prepared.callers) > 1:
-        given = np.array([option.weighted.given_origin for option in options])
+        given = np.array([option.expected.given_origin for option in options])
         for index in np.argsort(-shares.origins, kind="stable")[:most]:
             now = float(shares.origins[index])
             if 0.0 < now < 1.0:
@@ -102,7 +102,7 @@ def _lines(ranking: Ranking, options: list[Outcome], most: int) -> Iterator[tupl
                 yield "call_share", name, now, _mixture(totals, given[:, index], now)
     single = all(len(option.placement.columns) == 1 for option in options)
     if single and len(prepared.sites) > 1:
-        given = np.array([option.weighted.given_near for option in options])
+        given = np.array([option.expected.given_near for option in options])
         counts = np.array([site.agents for site in prepared.sites], dtype=float)
         for index in np.argsort(-counts, kind="stable")[:most]:
             now = float(counts[index] / counts.sum())
@@ -110,7 +110,7 @@ def _lines(ranking: Ranking, options: list[Outcome], most: int) -> Iterator[tupl
                 mix = prepared.near_of_site(int(index))
                 yield "agents", prepared.sites[index].name, now, _mixture(totals, mix @ given, now)
     if single and prepared.transfers:
-        given = np.array([option.weighted.given_target for option in options])
+        given = np.array([option.expected.given_target for option in options])
         scale = ranking.weights.transfer_scale
         for index in np.argsort(-shares.transfers, kind="stable")[:most]:
             now = float(shares.transfers[index])
@@ -241,7 +241,7 @@ def doubt(ranking: Ranking) -> Doubt | None:
         basis: 100.0 * float(np.cov(part, total, bias=True)[0, 1]) / variance if variance > 0 else 0.0
         for basis, part in parts.items()
     }
-    both = best.weighted.total, second.weighted.total
+    both = best.expected.total, second.expected.total
     close = (
         abs(both[0][MOS] - both[1][MOS]) <= ranking.rule.close_mos
         and abs(both[0][OVER_LIMIT] - both[1][OVER_LIMIT]) <= ranking.rule.close_share
@@ -262,7 +262,7 @@ def doubt(ranking: Ranking) -> Doubt | None:
 def _fewer_hops(best: Outcome, second: Outcome) -> bool:
     if best.hop_count is None or second.hop_count is None:
         return False
-    return best.hop_count < second.hop_count and bool(best.weighted.total[MOS] < second.weighted.total[MOS])
+    return best.hop_count < second.hop_count and bool(best.expected.total[MOS] < second.expected.total[MOS])
 
 
 def _band(values: FloatArray) -> tuple[float, float]:

@@ -106,7 +106,8 @@ def _document(ranking: Ranking) -> dict[str, Any]:
             for row in size_sites(ranking.prepared.sites)
         ],
         "rule": {
-            "text": "share of calls over the limit, then mean MOS; among equals fewer instances, then fewer hops",
+            "text": "expected share of calls over the limit, then expected mean MOS (both averaged over the "
+            "distributions of all legs: `expected` of each option); among equals fewer instances, then fewer hops",
             "limit_ms": ranking.prepared.limits_ms[2],
             "close_share_pct": 100.0 * ranking.rule.close_share,
             "close_mos": ranking.rule.close_mos,
@@ -128,9 +129,8 @@ def _option(ranking: Ranking, outcome: Outcome) -> dict[str, Any]:
     found = outcome.percentiles
     simulated = _is_simulated(ranking, outcome)
     drawn = ranking.draws_of(outcome) if simulated else None
-    probability = None
-    if outcome.rank is not None:
-        probability = ranking.probabilities.get(outcome.regions, 0.0)
+    probability = ranking.probabilities.get(outcome.regions) if outcome.rank is not None else None
+    expected = ranking.expected_of(outcome)
     reasons = list(outcome.option.excluded_by)
     reasons += [f"instances: nobody would be served best by {code}" for code in outcome.empty_instances]
     return {
@@ -144,6 +144,11 @@ def _option(ranking: Ranking, outcome: Outcome) -> dict[str, Any]:
         "share_over_300_ms_pct": 100.0 * total[OVER_300],
         "share_over_400_ms_pct": 100.0 * total[OVER_LIMIT],
         "share_over_400_ms_band_pct": _band(drawn, OVER_LIMIT, 100.0),
+        "expected": {
+            "mouth_to_ear_ms": expected[MEAN],
+            "mos_cqe": expected[MOS],
+            "share_over_400_ms_pct": 100.0 * expected[OVER_LIMIT],
+        },
         "probability_best_pct": probability,
         "hop_count": outcome.hop_count,
         "hops_known_pct": outcome.hops_known_pct,
@@ -523,7 +528,49 @@ def _how_sure(ranking: Ranking, doubts: Doubt) -> str:
     verdict = "too close to call: " if doubts.too_close else ""
     if doubts.by_hops:
         verdict = "the two count as equally good and fewer hops decide: "
-    return f"{rests}{verdict}the first is best in {probability:.0f} % of {ranking.prepared.draw_count} simulated cases"
+    count = f"best in {probability:.0f} % of {ranking.prepared.draw_count} simulated cases"
+    leader = more_often_best(ranking)
+    if leader is None:
+        return f"{rests}{verdict}the first is {count}"
+    often = ranking.probabilities[leader.regions]
+    return (
+        f"{rests}{verdict}the first is {count} and {' + '.join(leader.regions)} in {often:.0f} %, so more often; the "
+        f"first is recommended for {_advantage(ranking, best, leader)} over all cases together"
+    )
+
+
+def more_often_best(ranking: Ranking) -> Outcome | None:
+    """Name the option that is best in more simulated worlds than the recommended one.
+
+    Parameters
+    ----------
+    ranking
+        Any ranking.
+
+    Returns
+    -------
+    option
+        ``None`` where the recommended one is best most often, as nearly always.
+    """
+    best, found = ranking.best, ranking.probabilities
+    if best is None or not found:
+        return None
+    leader = max(ranking.simulated, key=lambda outcome: (found[outcome.regions], -(outcome.rank or 0)))
+    return leader if found[leader.regions] > found.get(best.regions, 0.0) else None
+
+
+def _advantage(ranking: Ranking, best: Outcome, other: Outcome) -> str:
+    """Say what the rule preferred the first option for."""
+    one, two, limit = best.expected.total, other.expected.total, ranking.prepared.limits_ms[2]
+    if two[OVER_LIMIT] - one[OVER_LIMIT] > ranking.rule.close_share:
+        return f"fewer calls over {limit:.0f} ms ({100 * one[OVER_LIMIT]:.1f} % against {100 * two[OVER_LIMIT]:.1f} %)"
+    if len(best.regions) < len(other.regions) and other.option.kind == "instances":
+        return "fewer instances at the same quality"
+    if best.hop_count is not None and other.hop_count is not None and best.hop_count < other.hop_count:
+        return "fewer hops at the same quality"
+    if not _has_audio(ranking):
+        return f"a shorter delay ({one[MEAN]:.0f} ms against {two[MEAN]:.0f} ms)"
+    return f"the higher MOS ({one[MOS]:.3f} against {two[MOS]:.3f})"
 
 
 def _third(ranking: Ranking, tips: tuple[TippingPoint, ...]) -> str:
@@ -564,6 +611,13 @@ def _reasons(ranking: Ranking, doubts: Doubt | None) -> list[str]:
     ]
     if not _has_audio(ranking):
         reasons = [f"mean one-way delay {total[MEAN]:.0f} ms, 95 % of messages within {best.percentiles.p95_ms:.0f} ms"]
+    expected = ranking.expected_of(best)
+    if _has_audio(ranking):
+        reasons.append(
+            f"averaged over all that is uncertain (what the rule compares): {100 * expected[OVER_LIMIT]:.1f} % of "
+            f"calls over {limit:.0f} ms, MOS {expected[MOS]:.2f}, {expected[MEAN]:.0f} ms"
+            + _next_expected(ranking, second)
+        )
     if second is not None and doubts is not None and _has_audio(ranking):
         reasons.append(
             f"against {' + '.join(second.regions)}: {doubts.ms_difference:+.0f} ms mean mouth-to-ear delay "
@@ -580,6 +634,15 @@ def _reasons(ranking: Ranking, doubts: Doubt | None) -> list[str]:
     if excluded:
         reasons.append(f"{excluded} options were excluded before the comparison; each says by what")
     return reasons
+
+
+def _next_expected(ranking: Ranking, second: Outcome | None) -> str:
+    if second is None:
+        return ""
+    other = ranking.expected_of(second)
+    return (
+        f"; {' + '.join(second.regions)}: {100 * other[OVER_LIMIT]:.1f} %, MOS {other[MOS]:.2f}, {other[MEAN]:.0f} ms"
+    )
 
 
 def _caveats(ranking: Ranking, doubts: Doubt | None) -> list[str]:
@@ -630,6 +693,12 @@ def _caveats(ranking: Ranking, doubts: Doubt | None) -> list[str]:
         caveats.append(
             f"While {best.regions[1]} carries everything, {100 * best.failover.total[OVER_LIMIT]:.0f} % of calls "
             f"exceed {prepared.limits_ms[2]:.0f} ms."
+        )
+    leader = more_often_best(ranking)
+    if leader is not None:
+        caveats.append(
+            f"{' + '.join(leader.regions)} is best in more of the simulated cases than {' + '.join(best.regions)}; "
+            f"{' + '.join(best.regions)} is recommended for {_advantage(ranking, best, leader)} on average."
         )
     if doubts is not None and doubts.by_assumption:
         caveats.append("The choice rests on modelled and assumed legs more than on measurements.")

@@ -87,6 +87,25 @@ class Conditional:
     by_far: FloatArray
     total: FloatArray
 
+    def averaged(self, values: int) -> Conditional:
+        """Average neighbours that are values of one and the same side.
+
+        Parameters
+        ----------
+        values
+            How many of them each side has (count).
+
+        Returns
+        -------
+        statistics
+            Given each side.
+        """
+        return Conditional(
+            by_near=self.by_near.reshape(-1, values, STATISTICS).mean(axis=1),
+            by_far=self.by_far.reshape(-1, values, STATISTICS).mean(axis=1),
+            total=self.total,
+        )
+
 
 def evaluate(component: Component, limits_ms: tuple[float, float, float]) -> Conditional:
     """Compute the exact statistics of a component.

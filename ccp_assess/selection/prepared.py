@@ -23,6 +23,7 @@ from ccp_assess.selection.draws import (
     simulate_direct,
     simulate_large,
 )
+from ccp_assess.selection.expected import equal_values, extras_cumulants, scaled, spread_cumulants
 from ccp_assess.selection.journeys import (
     CIRCULAR_HANDLING,
     TELEPHONE_HANDLING,
@@ -37,6 +38,7 @@ from ccp_assess.selection.legs import (
     Extra,
     LegTable,
     SiteMeasurement,
+    Spread,
     agent_legs,
     agent_points,
     internet_legs,
@@ -123,6 +125,39 @@ class Statistics:
     given_near: FloatArray
     given_origin: FloatArray
     given_target: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Side:
+    """One side of a kind of journey: shares (sum 1), delays [ms] and impairments of its members."""
+
+    weight: FloatArray
+    median_ms: FloatArray
+    ie: FloatArray | None = None
+
+    def spread(self, cumulants: FloatArray, count: int) -> _Side:
+        """Put values of equal probability in place of every member."""
+        return self.spread_values(equal_values(cumulants, count))
+
+    def spread_values(self, values: FloatArray) -> _Side:
+        """Put given values, members by values, in place of every member."""
+        count = values.shape[1]
+        return _Side(
+            weight=np.repeat(self.weight / count, count),
+            median_ms=values.ravel(),
+            ie=None if self.ie is None else np.repeat(self.ie, count),
+        )
+
+    def against(self, far: _Side, weight: float) -> Component:
+        """Let this side meet a far side."""
+        return Component(
+            near_ms=self.median_ms,
+            near_weight=self.weight,
+            near_ie=np.zeros(self.weight.size) if self.ie is None else self.ie,
+            far_ms=far.median_ms,
+            far_weight=far.weight,
+            weight=weight,
+        )
 
 
 @dataclass(frozen=True)
@@ -359,10 +394,71 @@ class Prepared:
     def _circular(self) -> npt.NDArray[np.bool_]:
         return np.array([target.circular for target in self.transfers], dtype=bool)
 
-    # --- evaluation at the medians ---------------------------------------------------------------------------
+    # --- distributions -----------------------------------------------------------------------------------------
 
-    def components(
-        self, column: int, near: FloatArray, origins: FloatArray, transfers: FloatArray, weights: Weights
+    @cached_property
+    def expected_values(self) -> int:
+        """How many values of equal probability stand for the distribution of each side of a journey (count)."""
+        pairs = self.near_count * len(self.lines)
+        return next((values for values, most in ((9, 3_000), (5, 30_000)) if pairs <= most), 3)
+
+    def _cumulants(self, which: str, column: int) -> FloatArray:
+        """Cumulants of the legs of one table towards one Region, three by rows, lines of telephones left out."""
+        key = ("cumulants", which, column)
+        if key not in self._memo:
+            table: LegTable = getattr(self, f"{which}_table")
+            network = spread_cumulants(
+                Spread(
+                    median=table.network.median[:, column],
+                    low=table.network.low[:, column],
+                    high=table.network.high[:, column],
+                )
+            )
+            kinds = {extras: extras_cumulants(extras) for extras in set(table.extras)}
+            extra = np.array([kinds[extras] for extras in table.extras]).reshape(-1, 3).T
+            self._memo[key] = network + np.where(table.basis[:, column] == "measured", 0.0, extra)
+        found = self._memo[key]
+        assert isinstance(found, np.ndarray)  # noqa: S101 - for the type checker
+        return found
+
+    def _near_values(self, column: int, rows: IntArray, scale: float, count: int) -> FloatArray:
+        """Values that stand for near sides with their handling, near sides by values [ms]."""
+        landline = extras_cumulants([Extra(name="landline_ms")])[:, None]
+        legs = np.concatenate([self._cumulants("agent", column), self._cumulants("reroute", column) + landline], axis=1)
+        return equal_values(scaled(legs[:, rows], scale) + self._near_fixed_cumulants[:, rows], count)
+
+    @cached_property
+    def _near_fixed_cumulants(self) -> FloatArray:
+        handling = self.use_case.handling
+        without = extras_cumulants([extra for extra in handling if extra.name != "playout_ms"])
+        soft = [
+            extras_cumulants(handling)
+            if point.playout_ms is None or not any(extra.name == "playout_ms" for extra in handling)
+            else without + np.array([point.playout_ms, 0.0, 0.0])
+            for point in self.points
+        ]
+        return np.array([*soft, *[extras_cumulants(TELEPHONE_HANDLING)] * len(self.reroutes)]).T
+
+    def _far_cumulants(self, column: int, rows: IntArray, scale: float) -> FloatArray:
+        """Cumulants of far sides, three by far sides."""
+        line = {name: extras_cumulants([Extra(name=name)] if name != "internet" else []) for _, name, _ in self.lines}
+        lines = np.array([line[name] for _, name, _ in self.lines]).T
+        return scaled((self._cumulants("caller", column)[:, self._line_origin] + lines)[:, rows], scale)
+
+    def _transfer_cumulants(self, column: int, rows: IntArray) -> FloatArray:
+        landline = extras_cumulants([Extra(name="landline_ms")])[:, None]
+        return np.asarray(self._cumulants("transfer", column)[:, rows] + landline)
+
+    # --- evaluation at the medians, and over the distributions -----------------------------------------------
+
+    def components(  # noqa: PLR0917 - shares of everybody, and how they are looked at
+        self,
+        column: int,
+        near: FloatArray,
+        origins: FloatArray,
+        transfers: FloatArray,
+        weights: Weights,
+        values: int | None = None,
     ) -> list[tuple[str, Component]]:
         """Make the kinds of journeys of one Region.
 
@@ -376,6 +472,8 @@ class Prepared:
             Shares of calls per target.
         weights
             Importance of the legs; even weights give physical delays.
+        values
+            How many values of equal probability stand for each near and far side; ``None`` takes medians (count).
 
         Returns
         -------
@@ -389,50 +487,49 @@ class Prepared:
         if calls <= 0 or not rows.any():
             return []
         far_weight = (origins[self._line_origin] * self._line_share)[far_rows] / calls
-        far_ms = on_far * self.far_leg_ms[far_rows, column]
-        agent_side = {
-            "near_ms": on_near * self.near_leg_ms[rows, column] + self.near_fixed_ms[rows],
-            "near_weight": near[rows] / near[rows].sum(),
-            "near_ie": self.near_ie[rows],
-        }
-        made = [("agents", Component(**agent_side, far_ms=far_ms, far_weight=far_weight, weight=calls * on_agents))]
-        circular = self._circular & (transfers > 0)
-        if circular.any():
-            detour = 2.0 * self.transfer_leg_ms[circular, column] + handling_ms(CIRCULAR_HANDLING)
+        far = _Side(weight=far_weight, median_ms=on_far * self.far_leg_ms[far_rows, column])
+        agents = _Side(
+            weight=near[rows] / near[rows].sum(),
+            median_ms=on_near * self.near_leg_ms[rows, column] + self.near_fixed_ms[rows],
+            ie=self.near_ie[rows],
+        )
+        if values is not None:
+            far = far.spread(self._far_cumulants(column, np.flatnonzero(far_rows), on_far), values)
+            agents = agents.spread_values(self._near_values(column, np.flatnonzero(rows), on_near, values))
+        made = [("agents", agents.against(far, calls * on_agents))]
+        circular = np.flatnonzero(self._circular & (transfers > 0))
+        if circular.size:
             share = transfers[circular]
-            made.append(
-                (
-                    "circular",
-                    Component(
-                        **agent_side,
-                        far_ms=(far_ms[:, None] + detour[None, :]).ravel(),
-                        far_weight=(far_weight[:, None] * (share / share.sum())[None, :]).ravel(),
-                        weight=calls * float(share.sum()) * on_transfers,
-                    ),
-                )
+            detour = 2.0 * self.transfer_leg_ms[circular, column] + handling_ms(CIRCULAR_HANDLING)
+            back = _Side(
+                weight=(far_weight[:, None] * (share / share.sum())[None, :]).ravel(),
+                median_ms=(on_far * self.far_leg_ms[far_rows, column][:, None] + detour[None, :]).ravel(),
             )
-        external = ~self._circular & (transfers > 0)
-        if external.any():
+            if values is not None:
+                round_trip = scaled(self._transfer_cumulants(column, circular), 2.0)
+                round_trip = round_trip + extras_cumulants(CIRCULAR_HANDLING)[:, None]
+                before = self._far_cumulants(column, np.flatnonzero(far_rows), on_far)
+                back = back.spread((before[:, :, None] + round_trip[:, None, :]).reshape(3, -1), values)
+            made.append(("circular", agents.against(back, calls * float(share.sum()) * on_transfers)))
+        external = np.flatnonzero(~self._circular & (transfers > 0))
+        if external.size:
             share = transfers[external]
-            made.append(
-                (
-                    "external",
-                    Component(
-                        near_ms=self.transfer_leg_ms[external, column] + handling_ms(TELEPHONE_HANDLING),
-                        near_weight=share / share.sum(),
-                        near_ie=np.zeros(share.size),
-                        far_ms=far_ms,
-                        far_weight=far_weight,
-                        weight=calls * float(share.sum()) * on_transfers,
-                    ),
-                )
+            outside = _Side(
+                weight=share / share.sum(),
+                median_ms=self.transfer_leg_ms[external, column] + handling_ms(TELEPHONE_HANDLING),
             )
+            if values is not None:
+                handling = extras_cumulants(TELEPHONE_HANDLING)[:, None]
+                outside = outside.spread(self._transfer_cumulants(column, external) + handling, values)
+            made.append(("external", outside.against(far, calls * float(share.sum()) * on_transfers)))
         return [
             (name, replace(component, curve=self.use_case.curve)) for name, component in made if component.weight > 0
         ]
 
-    def statistics(self, placement: Placement, shares: Shares, weights: Weights) -> Statistics:
-        """Evaluate an option at the median of every leg.
+    def statistics(
+        self, placement: Placement, shares: Shares, weights: Weights, *, expected: bool = False
+    ) -> Statistics:
+        """Evaluate an option at the median of every leg, or over the distributions of all legs.
 
         Parameters
         ----------
@@ -442,12 +539,15 @@ class Prepared:
             Who speaks with whom.
         weights
             Importance of the legs.
+        expected
+            Whether every near and far side is averaged over its distribution, taken as independent of each other.
 
         Returns
         -------
         statistics
             Over all calls, and given each near side and origin.
         """
+        values = self.expected_values if expected else None
         by_near = np.full((self.near_count, STATISTICS), np.nan)
         by_origin = np.full((len(self.callers), STATISTICS), np.nan)
         given_near = np.zeros((self.near_count, STATISTICS))
@@ -459,8 +559,10 @@ class Prepared:
             near = np.where(placement.near == instance, shares.near, 0.0)
             origins = np.where(placement.origins == instance, shares.origins, 0.0)
             calls = float(origins.sum())
-            for name, component in self.components(column, near, origins, shares.transfers, weights):
+            for name, component in self.components(column, near, origins, shares.transfers, weights, values):
                 found = evaluate(component, self.limits_ms)
+                if values is not None:
+                    found = found.averaged(values)
                 components.append(component)
                 names.append((name, column))
                 parts.append(found.total)

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 MOST_SIMULATED = 40
-"""Combinations of instances that are simulated: the best by the medians; the rest cannot win a draw worth telling."""
+"""Combinations of instances that are simulated at least: the best by expectation."""
+SIMULATED_CELLS = 250_000_000
+"""Pairs by draws by combinations up to which all of them are simulated (a few seconds)."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Outcome:
         Which instance everybody uses.
     statistics
         Physical numbers at the median of every leg.
-    weighted
-        The same with the client's importance of the legs; what the rule looks at.
+    expected
+        Averaged over the distributions of all legs, with the client's importance of the legs; what the rule looks at.
     hop_count
         Mean over agents; ``None`` unless it is known for all of them (count).
     hops_known_pct
@@ -68,7 +70,7 @@ class Outcome:
     rank: int | None
     placement: Placement
     statistics: Statistics
-    weighted: Statistics
+    expected: Statistics
     hop_count: float | None
     hops_known_pct: float
     failover: Statistics | None = None
@@ -129,6 +131,23 @@ class Ranking:
         """The second option; ``None`` where there is none."""
         return self.eligible[1] if len(self.eligible) > 1 else None
 
+    def expected_of(self, outcome: Outcome) -> FloatArray:
+        """Average an option over the distributions of all legs, in physical delays whatever the weights.
+
+        Parameters
+        ----------
+        outcome
+            One of the ranking's.
+
+        Returns
+        -------
+        statistics
+            Columns of :mod:`ccp_assess.selection.outcomes`.
+        """
+        if self.weights.is_even:
+            return outcome.expected.total
+        return self.prepared.statistics(outcome.placement, self.shares, Weights(), expected=True).total
+
     # --- simulated worlds ------------------------------------------------------------------------------------
 
     def draws_of(self, outcome: Outcome, *, weighted: bool = False) -> FloatArray:
@@ -170,12 +189,14 @@ class Ranking:
     def simulated(self) -> tuple[Outcome, ...]:
         """Eligible options that take part in the simulation."""
         singles = [o for o in self.eligible if o.option.kind != "instances"]
-        combined = [o for o in self.eligible if o.option.kind == "instances"][:MOST_SIMULATED]
+        pairs = self.prepared.near_count * len(self.prepared.lines) * (1 + len(self.prepared.transfers))
+        most = max(MOST_SIMULATED, SIMULATED_CELLS // max(pairs * self.prepared.draw_count, 1))
+        combined = [o for o in self.eligible if o.option.kind == "instances"][:most]
         return tuple(sorted((*singles, *combined), key=lambda outcome: outcome.rank or 0))
 
     @cached_property
     def probabilities(self) -> dict[tuple[str, ...], float]:
-        """Share of simulated worlds in which each option is best by the rule, by its Regions [%]."""
+        """Share of simulated worlds in which each simulated option is best by the rule, by its Regions [%]."""
         options = self.simulated
         if not options:
             return {}
@@ -237,6 +258,8 @@ class Ranking:
                 "share_over_150_ms_pct": option["share_over_150_ms_pct"],
                 "share_over_300_ms_pct": option["share_over_300_ms_pct"],
                 "share_over_400_ms_pct": option["share_over_400_ms_pct"],
+                "expected_mos_cqe": option["expected"]["mos_cqe"],
+                "expected_over_400_ms_pct": option["expected"]["share_over_400_ms_pct"],
                 "probability_best_pct": option["probability_best_pct"],
                 "hop_count": option["hop_count"],
                 "excluded_by": "; ".join(option["excluded_by"]),
@@ -355,8 +378,8 @@ def _order(outcomes: Sequence[Outcome], rule: Rule) -> list[int]:
     if not outcomes:
         return []
     return rule.order(
-        np.array([outcome.weighted.total[OVER_LIMIT] for outcome in outcomes]),
-        np.array([outcome.weighted.total[MOS] for outcome in outcomes]),
+        np.array([outcome.expected.total[OVER_LIMIT] for outcome in outcomes]),
+        np.array([outcome.expected.total[MOS] for outcome in outcomes]),
         np.array([_nan(outcome.hop_count) for outcome in outcomes]),
         option_sizes(outcomes),
     )
@@ -368,7 +391,7 @@ def _with_rank(outcome: Outcome, rank: int) -> Outcome:
         rank=rank,
         placement=outcome.placement,
         statistics=outcome.statistics,
-        weighted=outcome.weighted,
+        expected=outcome.expected,
         hop_count=outcome.hop_count,
         hops_known_pct=outcome.hops_known_pct,
         failover=outcome.failover,
@@ -382,7 +405,6 @@ def _outcome(
     codes = option.regions if option.kind == "instances" else option.regions[:1]
     placement = prepared.place(codes, shares, weights, capacities_pct)
     statistics = prepared.statistics(placement, shares, Weights())
-    weighted = statistics if weights.is_even else prepared.statistics(placement, shares, weights)
     failover = None
     if option.kind == "pair":
         failover = prepared.statistics(prepared.place(option.regions[1:], shares, weights), shares, Weights())
@@ -392,7 +414,7 @@ def _outcome(
         rank=None,
         placement=placement,
         statistics=statistics,
-        weighted=weighted,
+        expected=prepared.statistics(placement, shares, weights, expected=True),
         hop_count=hop_count,
         hops_known_pct=known,
         failover=failover,

@@ -124,7 +124,7 @@ def test_scaling_all_weights_changes_nothing(agents, callers, transfers, factor)
     )
     assert one.best.regions == other.best.regions
     for a, b in zip(one.outcomes, other.outcomes, strict=True):
-        assert a.weighted.total == pytest.approx(b.weighted.total, rel=1e-9)
+        assert a.expected.total == pytest.approx(b.expected.total, rel=1e-9)
 
 
 _MIXED = prepared(*MIXED, draws=60)
