@@ -20,7 +20,7 @@ from ccp_assess.quality.emodel import (
     talker_echo_impairment,
 )
 
-# one-way ms: Idd, R by pure delay, R with echo (T = Ta, Tr = 2 Ta, TELR 65): the table of the facts sheet, 2.3
+# one-way ms: Idd, R by pure delay, R with echo (T = Ta, Tr = 2 Ta, TELR 65): evaluated apart from this code
 DELAY_TABLE = (
     (150, 0.16, 93.0, 89.5),
     (200, 3.04, 90.2, 85.8),
