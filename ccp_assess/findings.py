@@ -28,3 +28,26 @@ class Finding:
     severity: Severity
     text: str
     evidence: dict[str, Any] = field(default_factory=dict)
+
+
+def counted(number: int, noun: str, nouns: str | None = None) -> str:
+    """Write a number with its noun in the right form.
+
+    Parameters
+    ----------
+    number
+        How many (count).
+    noun, nouns
+        Singular and plural; the plural ends in s where it is not given.
+
+    Returns
+    -------
+    text
+        Number and noun.
+
+    Examples
+    --------
+    >>> counted(1, "other way"), counted(2, "other way"), counted(1, "query", "queries")
+    ('1 other way', '2 other ways', '1 query')
+    """
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ccp_assess.findings import Finding
+from ccp_assess.findings import Finding, counted
 from ccp_assess.traffic.callrecords import Call
 from ccp_assess.traffic.dialogues import Dialogue
 from ccp_assess.traffic.endpoints import EndpointRow
@@ -114,14 +114,14 @@ def _names(view: CaptureView) -> list[Finding]:
             failed.setdefault((lookup.name, lookup.rcode), []).append(lookup)
     for (name, rcode), lookups in failed.items():
         what = f"was answered with {rcode}" if rcode else "had no answer"
-        text = f"The name {name} could not be resolved: {len(lookups)} questions, each {what}."
+        text = f"The name {name} could not be resolved: {counted(len(lookups), 'question')}, each {what}."
         found.append(_finding("DNS_FAILED", "critical", text, name=name, rcode=rcode, questions=len(lookups)))
     limit = read_limits()["dns_ms"]
     slow = [lookup for lookup in view.lookups if limit.severity_of(lookup.response_ms) is not None]
     if slow:
         worst = max(slow, key=lambda lookup: lookup.response_ms or 0.0)
         text = (
-            f"{len(slow)} answers of the resolver came late, the slowest ({worst.name}) after "
+            f"{counted(len(slow), 'answer')} of the resolver came late, the slowest ({worst.name}) after "
             f"{worst.response_ms or 0.0:.0f} ms (limit {limit.warning:g} ms: {limit.source})."
         )
         severity = limit.severity_of(worst.response_ms) or "warning"
@@ -141,13 +141,14 @@ def _endpoints(view: CaptureView) -> list[Finding]:
         evidence = {"address": row.address, "port": row.port, "transport": row.transport, "role": row.role}
         if ours and not row.answered and row.packets_out:
             text = (
-                f"{_where(row)}, role {row.role}, did not answer {row.packets_out} packets: dropped on the way, or "
-                "the capture sees one direction only."
+                f"{_where(row)}, role {row.role}, did not answer {counted(row.packets_out, 'packet')}: dropped on "
+                "the way, or the capture sees one direction only."
             )
             found.append(_finding("ENDPOINT_UNANSWERED", "warning", text, **evidence, packets_out=row.packets_out))
         if ours and row.connections_refused:
             text = (
-                f"{_where(row)}, role {row.role}, refused {row.connections_refused} of {row.connections} connections."
+                f"{_where(row)}, role {row.role}, refused {row.connections_refused} of "
+                f"{counted(row.connections, 'connection')}."
             )
             found.append(_finding("ENDPOINT_REFUSED", "critical", text, **evidence, refused=row.connections_refused))
         total = row.packets_in + row.packets_out
@@ -167,8 +168,8 @@ def _proxies(view: CaptureView) -> list[Finding]:
     if proxied:
         targets = sorted({d.proxy_target[0] for d in proxied if d.proxy_target})
         denied = [d for d in proxied if d.proxy_status is not None and d.proxy_status >= 400]
-        text = f"{len(proxied)} connections went through a proxy ({_some(targets)})" + (
-            f", {len(denied)} of them were denied (status {denied[0].proxy_status})." if denied else "."
+        text = f"{counted(len(proxied), 'connection')} went through a proxy ({_some(targets)})" + (
+            f", {len(denied)} of them denied (status {denied[0].proxy_status})." if denied else "."
         )
         found.append(
             _finding("PROXY", "warning" if denied else "info", text, connections=len(proxied), denied=len(denied))
@@ -188,7 +189,8 @@ def _proxies(view: CaptureView) -> list[Finding]:
     unknown = [q for q in view.quic if q.server_name is None]
     if unknown:
         text = (
-            f"The names of {len(unknown)} QUIC connections cannot be read: begun before the capture, cut, or repeated."
+            f"No name can be read in {counted(len(unknown), 'QUIC connection')}: begun before the capture, cut, or "
+            "repeated."
         )
         found.append(_finding("QUIC_NAME_UNKNOWN", "info", text, connections=len(unknown)))
     return found
@@ -211,7 +213,9 @@ def _blocked(view: CaptureView) -> list[Finding]:
         row = roles.get((address, port or 0, transport))
         if row is None or row.role in {"other", "dns"}:
             continue
-        text = f"{count} packets to {_where(row)}, role {row.role}, were answered with ICMP {kind.replace('_', ' ')}."
+        text = (
+            f"ICMP {kind.replace('_', ' ')} came back for {counted(count, 'packet')} to {_where(row)}, role {row.role}."
+        )
         found.append(
             _finding("TRANSPORT_BLOCKED", "critical", text, address=address, port=port, kind=kind, count=count)
         )

@@ -58,10 +58,11 @@ from typing import Any
 
 import numpy as np
 
-from ccp_assess.findings import Finding
+from ccp_assess.findings import Finding, counted
 from ccp_assess.traffic.callrecords import Call, RoundTrips
 from ccp_assess.traffic.flows import Flow
 from ccp_assess.traffic.limits import Limit, read_limits
+from ccp_assess.traffic.losswindows import LossWindow, find_loss_window
 from ccp_assess.traffic.streams import RtpStream
 from ccp_assess.traffic.transactions import NO_ANSWER, Rows
 from ccp_assess.units import NS_PER_S, Severity, ms_from_ns, rfc3339_from_ns
@@ -169,8 +170,8 @@ def _failed(view: CallView) -> Finding:
     evidence |= {"requests": failure.requests}
     if failure.phase == "relay" and failure.reason == "no_answer":
         text = (
-            f"The call failed before it began: {failure.requests} requests to the relay {where} had no answer. "
-            "A firewall between workstation and relay drops them; open UDP 3478 towards the relays."
+            f"The call failed before it began: {counted(failure.requests, 'request')} to the relay {where} had no "
+            "answer. A firewall between workstation and relay drops them; open UDP 3478 towards the relays."
         )
         return _finding("CALL_FAILED_NO_ANSWER", "critical", text, side="lan_isp", **evidence)
     if failure.phase == "relay":
@@ -242,7 +243,7 @@ def _dropped(view: CallView) -> list[Finding]:
     }[side]
     text = (
         f"The call was cut off: from {rfc3339_from_ns(in_ns)} on nothing arrived, while the workstation sent for "
-        f"another {unheard_ns / NS_PER_S:.1f} s and {len(after)} checks stayed unanswered. {where}"
+        f"another {unheard_ns / NS_PER_S:.1f} s and {counted(len(after), 'check')} stayed unanswered. {where}"
     )
     return [
         _finding(
@@ -306,22 +307,7 @@ def _inbound(view: CallView) -> list[Finding]:
             continue
         mark = {"ssrc": f"0x{stream.ssrc:08x}"}
         if stream.lost > 0:
-            side, why = _loss_side(view)
-            found += _by_limit(
-                "LOSS_INBOUND",
-                "loss_pct",
-                stream.loss_pct,
-                f"{stream.loss_pct:.2f} % of the packets towards the workstation ({stream.lost} of {stream.expected}) "
-                f"were lost before this capture point{_burst_text(stream)}. {why}",
-                lost=stream.lost,
-                expected=stream.expected,
-                burst_ratio=stream.burst_ratio,
-                gilbert_p=stream.gilbert_p,
-                gilbert_r=stream.gilbert_r,
-                longest_loss_burst=stream.longest_loss_burst,
-                side=side,
-                **mark,
-            )
+            found += _lost_inbound(view, stream)
         found += _by_limit(
             "LATE_INBOUND",
             "late_pct",
@@ -354,9 +340,74 @@ def _inbound(view: CallView) -> list[Finding]:
     return found
 
 
+def _lost_inbound(view: CallView, stream: RtpStream) -> list[Finding]:
+    """Tell loss of the whole call, or of the seconds in which it was bad."""
+    side, why = _loss_side(view)
+    window = find_loss_window(stream)
+    when = "" if window is None else _window_text(view.call, window)
+    evidence: dict[str, Any] = {
+        "lost": stream.lost,
+        "expected": stream.expected,
+        "burst_ratio": stream.burst_ratio,
+        "gilbert_p": stream.gilbert_p,
+        "gilbert_r": stream.gilbert_r,
+        "longest_loss_burst": stream.longest_loss_burst,
+        "side": side,
+        "ssrc": f"0x{stream.ssrc:08x}",
+        **_window_evidence(view.call, window),
+    }
+    overall = _by_limit(
+        "LOSS_INBOUND",
+        "loss_pct",
+        stream.loss_pct,
+        f"{stream.loss_pct:.2f} % of the packets towards the workstation ({stream.lost} of {stream.expected}) "
+        f"were lost before this capture point{when or _burst_text(stream)}. {why}",
+        **evidence,
+    )
+    limit = read_limits()["loss_pct"]
+    if overall or window is None or limit.severity_of(window.loss_pct) is None:
+        return overall
+    # A mean within the limits over a long call hides seconds in which nobody understood a word.
+    text = (
+        f"{stream.lost} of {stream.expected} packets towards the workstation were lost before this capture point, "
+        f"few for the whole call ({stream.loss_pct:.2f} %){when}. {why} ({_limit_text(limit, 'warning')})."
+    )
+    evidence["loss_pct"] = None if stream.loss_pct is None else round(stream.loss_pct, 3)
+    return [_finding("LOSS_INBOUND", "warning", text, **evidence)]
+
+
+def _window_text(call: Call, window: LossWindow) -> str:
+    from_s, to_s = _seconds_of(call, window)
+    return (
+        f", {window.lost} of them from second {from_s} to second {to_s} of the call: {window.loss_pct:.1f} % there, "
+        f"{window.rest_pct:.1f} % in the rest"
+    )
+
+
+def _window_evidence(call: Call, window: LossWindow | None) -> dict[str, Any]:
+    if window is None:
+        return {}
+    from_s, to_s = _seconds_of(call, window)
+    return {
+        "window_from_s": from_s,
+        "window_to_s": to_s,
+        "window_time": rfc3339_from_ns(window.first_ns),
+        "window_lost": window.lost,
+        "window_loss_pct": round(window.loss_pct, 3),
+        "rest_loss_pct": round(window.rest_pct, 3),
+    }
+
+
+def _seconds_of(call: Call, window: LossWindow) -> tuple[int, int]:
+    from_s = max(round((window.first_ns - call.start_ns) / NS_PER_S), 0)
+    return from_s, max(round((window.last_ns - call.start_ns) / NS_PER_S), from_s + 1)
+
+
 def _burst_text(stream: RtpStream) -> str:
+    if stream.loss_bursts == 1:
+        return "" if stream.lost == 1 else ", all in one run"
     if stream.burst_ratio is None or stream.burst_ratio < 1.5:
-        return ", spread out at random"
+        return ", spread out over the call at random"
     return (
         f", in bursts ({stream.burst_ratio:.1f} times the length of random loss, longest {stream.longest_loss_burst})"
     )
@@ -399,8 +450,8 @@ def _outbound(view: CallView) -> list[Finding]:
                 "SEND_STALLS",
                 "send_stall_ms",
                 longest,
-                f"The workstation did not send in time {len(stalls)} times, for up to {longest:.0f} ms, without a "
-                "missing sequence number: its own side (processor, browser, power saving), not the network",
+                f"The workstation did not send in time {counted(len(stalls), 'time')}, for up to {longest:.0f} ms, "
+                "without a missing sequence number: its own side (processor, browser, power saving), not the network",
                 stalls=len(stalls),
                 first_time=rfc3339_from_ns(int(stalls["time_ns"][0])),
                 side="workstation",
@@ -522,7 +573,8 @@ def _relay(view: CallView) -> list[Finding]:
     tried = sorted({view.flows[n].transport for n in call.attempts})
     if call.attempts:
         text = (
-            f"{len(call.attempts)} other ways to a relay ({', '.join(t.upper() for t in tried)}) had no answer before "
+            f"{counted(len(call.attempts), 'other way')} to a relay ({', '.join(t.upper() for t in tried)}) had no "
+            "answer before "
             "the call took this one."
         )
         severity: Severity = "critical" if "udp" in tried and call.relay.transport != "udp" else "info"
