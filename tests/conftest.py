@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # they hold no doctests, and share one module name
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+# Time is no property of a parser on a busy machine; and what CI finds must be what anyone finds again.
+settings.register_profile("ours", deadline=None, derandomize=IN_CI)
+settings.load_profile("ours")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
