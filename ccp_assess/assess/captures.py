@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ccp_assess.assess.capturelines import instants, transaction_lines
 from ccp_assess.capture.records import Scan
 from ccp_assess.endpoints import identify
 from ccp_assess.errors import CcpAssessError
@@ -32,7 +34,7 @@ from ccp_assess.traffic.names import DNS_PORT, Lookup, QuicConnection, names_by_
 from ccp_assess.traffic.relaypaths import RelayPaths
 from ccp_assess.traffic.streams import RtpStream
 from ccp_assess.traffic.transactions import OUTCOME_NAMES, join_transactions, method_name
-from ccp_assess.units import NS_PER_S, rfc3339_from_ns
+from ccp_assess.units import rfc3339_from_ns
 from ccp_assess.wire.datagram import Datagram
 
 if TYPE_CHECKING:
@@ -143,8 +145,13 @@ class CaptureAssessment:
         """Index of a stream → the call that it belongs to."""
         return {number: entry.call.call_id for entry in self.calls for number in entry.call.streams}
 
-    def to_document(self) -> dict[str, Any]:
+    def to_document(self, *, with_transactions: bool = True) -> dict[str, Any]:
         """Return everything as the JSON document of ``ccp-assess capture read``.
+
+        Parameters
+        ----------
+        with_transactions
+            False leaves that key ``None``, for who writes :meth:`transaction_lines` in its place.
 
         Returns
         -------
@@ -155,11 +162,21 @@ class CaptureAssessment:
             "captures": [_capture_row(capture) for capture in self.scan.captures],
             "endpoints": self.rows("endpoints"),
             "dns": self.rows("dns"),
-            "transactions": self.rows("transactions"),
+            "transactions": self.rows("transactions") if with_transactions else None,
             "streams": self.rows("streams"),
             "calls": [_call_row(entry, self.scan.streams) for entry in self.calls],
             "findings": [_finding_row(finding) for finding in self.findings],
         }
+
+    def transaction_lines(self) -> Iterator[list[str]]:
+        """Write the rows of the table of transactions as JSON, some thousand at a time.
+
+        Returns
+        -------
+        lines
+            Lists of JSON objects; a hundred thousand rows never stand in memory at once.
+        """
+        return transaction_lines(self.transactions, self.scan)
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Return one table as plain rows.
@@ -522,7 +539,7 @@ def _time(time_ns: int | None) -> str | None:
 
 
 def _round(value: float | None, digits: int = 6) -> float | None:
-    return None if value is None or not np.isfinite(value) else round(float(value), digits)
+    return None if value is None or not isfinite(value) else round(float(value), digits)
 
 
 def _capture_row(capture: Any) -> dict[str, Any]:
@@ -590,22 +607,6 @@ def _lookup_row(lookup: Lookup) -> dict[str, Any]:
     }
 
 
-def _times(times_ns: npt.NDArray[np.int64]) -> list[str]:
-    """Write many instants; those of one second share their beginning."""
-    whole: dict[int, str] = {}
-    texts = []
-    for time_ns in times_ns.tolist():
-        second, fraction = divmod(time_ns, NS_PER_S)
-        if second not in whole:
-            whole[second] = rfc3339_from_ns(second * NS_PER_S)
-        text = whole[second]
-        if fraction and text[0] != "@":
-            texts.append(f"{text[:-1]}.{fraction:09d}".rstrip("0") + "Z")
-        else:
-            texts.append(text if not fraction else rfc3339_from_ns(time_ns))
-    return texts
-
-
 def _transaction_rows(transactions: npt.NDArray[np.void], scanned: Scan) -> list[dict[str, Any]]:
     numbers, inverse = np.unique(transactions["flow"], return_inverse=True)
     flows = [scanned.flows[number] for number in numbers.tolist()]
@@ -615,7 +616,7 @@ def _transaction_rows(transactions: npt.NDArray[np.void], scanned: Scan) -> list
     rtts = np.round(transactions["rtt_ms"], 6).tolist()
     rows = []
     for time, number, rtt_ms, (method, inside, outbound, outcome, code, repeated, channel, peer) in zip(
-        _times(transactions["time_ns"]),
+        instants(transactions["time_ns"]),
         inverse.tolist(),
         rtts,
         zip(*(transactions[name].tolist() for name in columns), strict=True),

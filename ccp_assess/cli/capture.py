@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +40,7 @@ def read(
 
     if packets and out is None:
         raise typer.BadParameter("--packets needs --out DIR", param_hint="--packets")
-    with progress_bar() as report, ExitStack() as stack:
+    with _collector_at_rest(), progress_bar() as report, ExitStack() as stack:
         on_packets = None
         if out is not None and packets:
             from ccp_assess.assess.capturetables import PacketTable
@@ -51,30 +53,50 @@ def read(
             from ccp_assess.assess.capturetables import write_tables
 
             write_tables(assessment, out)
+        if as_json:
+            document = assessment.to_document(with_transactions=False)
+            pieces = document_pieces(document, {"transactions": assessment.transaction_lines()})
     if as_json:
-        sys.stdout.write(document_text(assessment.to_document()))
+        sys.stdout.writelines(pieces)
     else:
         _print_summary(assessment)
 
 
-def document_text(document: dict[str, Any]) -> str:
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Keep the collector of cyclic garbage from walking over a hundred thousand rows again and again."""
+    import gc
+
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def document_pieces(document: dict[str, Any], rows_of: Mapping[str, Iterable[list[str]]]) -> Iterator[str]:
     """Write the document as JSON, one row a line: a long capture has a hundred thousand rows.
 
     Parameters
     ----------
     document
         Keys with lists of rows.
+    rows_of
+        For keys whose value is ``None``: their rows as JSON already, some at a time.
 
     Returns
     -------
-    text
-        JSON in ASCII, without NaN or Infinity.
+    pieces
+        JSON in ASCII, without NaN or Infinity. Everything that can go wrong has gone wrong before the first piece, so
+        that no half of a document is written.
     """
     import json
 
     from ccp_assess.cli.output import jsonable
 
-    encode = json.JSONEncoder(allow_nan=False).encode
+    encode = json.JSONEncoder(allow_nan=False, check_circular=False).encode
 
     def line(row: Any) -> str:
         try:
@@ -82,11 +104,21 @@ def document_text(document: dict[str, Any]) -> str:
         except (ValueError, TypeError):  # a number that is none, or one of numpy's
             return encode(jsonable(row))
 
-    parts = [
-        f" {encode(key)}: [\n  " + ",\n  ".join(map(line, rows)) + "\n ]" if rows else f" {encode(key)}: []"
-        for key, rows in document.items()
-    ]
-    return "{\n" + ",\n".join(parts) + "\n}\n"
+    ready = {key: rows_of[key] if rows is None else [list(map(line, rows))] for key, rows in document.items()}
+
+    def pieces() -> Iterator[str]:
+        yield "{"
+        for number, (key, parts) in enumerate(ready.items()):
+            yield f"{',' if number else ''}\n {encode(key)}: ["
+            empty = True
+            for lines in parts:
+                if lines:
+                    yield ("\n  " if empty else ",\n  ") + ",\n  ".join(lines)
+                    empty = False
+            yield "]" if empty else "\n ]"
+        yield "\n}\n"
+
+    return pieces()
 
 
 def _address(host: str | None) -> str | None:

@@ -37,6 +37,7 @@ _RUNNING_NS = NS_PER_S
 _TLS_PACED_PACKETS = 250
 _TLS_PACED_SHARE = 0.7
 _TLS_RATE_HZ = (4.0, 120.0)
+_NO_ROWS = np.zeros(0, np.int64)
 
 
 def find_calls(evidence: Evidence) -> list[Call]:
@@ -176,9 +177,10 @@ def _checks_of(
     before_ns: int,
 ) -> list[int]:
     """Find the connectivity checks of this setup; none where the connection stood long before."""
-    rows = sorted(n for path in cluster.paths for n in index.inner.get(path, ()))
+    rows = np.sort(np.concatenate([_NO_ROWS, *(index.inner.get(path, _NO_ROWS) for path in cluster.paths)]))
     anchor = min(cluster.first_ns, handshake.started_ns) if handshake else cluster.first_ns
-    early = [n for n in rows if before_ns < index.rows["time_ns"][n] <= anchor + SETUP_NS]
+    times = index.rows["time_ns"][rows]
+    early: list[int] = rows[(times > before_ns) & (times <= anchor + SETUP_NS)].tolist()
     if not early or (before_ns >= 0 and handshake is None):
         return []
     first_ns = int(index.rows["time_ns"][early[0]])
@@ -221,7 +223,7 @@ def _media_rows(
         agent_is_a = (agent, port) == (flow.a, flow.a_port)
         if agent is None:
             continue
-        numbers = np.asarray(index.inner.get(path, ()), np.int64)
+        numbers = index.inner.get(path, _NO_ROWS)
         times = index.rows["time_ns"][numbers]
         mine = (index.rows["outbound_of_key"][numbers] == agent_is_a) & (times >= start_ns)
         rows.extend(numbers[mine & (times <= end_ns + _AFTER_CALL_NS)].tolist())

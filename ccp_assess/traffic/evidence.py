@@ -163,24 +163,22 @@ class TransactionIndex:
         rows = evidence.transactions
         self.rows = rows
         self.outer: dict[int, npt.NDArray[np.int64]] = {}
-        self.inner: dict[PathKey, list[int]] = defaultdict(list)
-        if not len(rows):
-            return
-        outside = np.flatnonzero(~rows["inside"])
-        for flow in np.unique(rows["flow"][outside]):
-            self.outer[int(flow)] = outside[rows["flow"][outside] == flow]
-        inside = np.flatnonzero(rows["inside"])
-        names: dict[tuple[int, int], PathKey] = {}
-        columns = (rows[name][inside].tolist() for name in ("flow", "channel", "peer", "time_ns"))
-        for number, flow, channel, peer, time_ns in zip(inside.tolist(), *columns, strict=True):
+        self.inner: dict[PathKey, npt.NDArray[np.int64]] = {}
+        for numbers in _alike(rows, np.flatnonzero(~rows["inside"]), ("flow",)):
+            self.outer[int(rows["flow"][numbers[0]])] = numbers
+        parts: dict[PathKey, list[npt.NDArray[np.int64]]] = defaultdict(list)
+        for numbers in _alike(rows, np.flatnonzero(rows["inside"]), ("flow", "channel", "peer")):
+            flow, channel, peer = (int(rows[name][numbers[0]]) for name in ("flow", "channel", "peer"))
             if channel:
-                key = evidence.paths.key(flow, channel, None, time_ns)
+                for key, own in evidence.paths.split(flow, channel, rows["time_ns"][numbers]):
+                    parts[key].append(numbers[own])
             else:
-                key = names.setdefault((flow, peer), PathKey(flow, evidence.peers[peer]))
-            self.inner[key].append(number)
+                parts[PathKey(flow, evidence.peers[peer])].append(numbers)
+        for key, groups in parts.items():
+            self.inner[key] = np.sort(np.concatenate(groups))
         for flow, flow_rows in self.outer.items():
             if relay_end(evidence.flows[flow]) is None:  # checks without a relay between are the path's own
-                self.inner[PathKey(flow, "")] = flow_rows.tolist()
+                self.inner[PathKey(flow, "")] = flow_rows
 
     def outer_of(self, flow: int) -> npt.NDArray[np.int64]:
         """Give the transactions of a flow that are not inside relayed data.
@@ -196,3 +194,14 @@ class TransactionIndex:
             Their indices, in order of time.
         """
         return self.outer.get(flow, np.zeros(0, np.int64))
+
+
+def _alike(rows: Rows, numbers: npt.NDArray[np.int64], columns: tuple[str, ...]) -> list[npt.NDArray[np.int64]]:
+    """Part rows by the values of some columns; within a part their order stays."""
+    if not len(numbers):
+        return []
+    values = [rows[name][numbers] for name in columns]
+    order = np.lexsort(values[::-1])
+    ordered = [column[order] for column in values]
+    changes = np.any([column[1:] != column[:-1] for column in ordered], axis=0)
+    return np.split(numbers[order], np.flatnonzero(changes) + 1)

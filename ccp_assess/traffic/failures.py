@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ccp_assess.traffic.callrecords import Call, Failure, Relay, Setup, hash_call
 from ccp_assess.traffic.evidence import SETUP_NS, Evidence, TransactionIndex, agent_of, relay_end, relay_of
+from ccp_assess.traffic.handshakes import DtlsHandshake
 from ccp_assess.traffic.relaypaths import PathKey
 from ccp_assess.traffic.setups import allocate_ms, dns_ms, dns_of, ice_ms
 from ccp_assess.traffic.transactions import ERROR, NO_ANSWER, SUCCESS
@@ -19,6 +21,7 @@ _BESIDE_NS = 30 * NS_PER_S
 """A relay that does not answer while another one does, this long before or after, is no failed call."""
 _CHECKS_NS = 2 * NS_PER_S
 _FEWEST_REQUESTS = 2
+_NO_ROWS = np.zeros(0, np.int64)
 
 
 @dataclass(slots=True)
@@ -50,11 +53,13 @@ def _attempts(evidence: Evidence, index: TransactionIndex) -> list[_Attempt]:
         ):
             starts.append((flow.syn_ns, number, flow.a, flow.last_ns, False))
     attempts: list[_Attempt] = []
+    latest: dict[str, _Attempt] = {}
     for first_ns, number, agent, last_ns, granted in sorted(starts):
-        current = next((a for a in reversed(attempts) if a.agent == agent), None)
+        current = latest.get(agent)
         if current is None or first_ns - current.last_ns > _ATTEMPT_GAP_NS:
             current = _Attempt(agent=agent, flows=[], first_ns=first_ns, last_ns=last_ns)
             attempts.append(current)
+            latest[agent] = current
         current.flows.append(number)
         current.last_ns = max(current.last_ns, last_ns)
         current.granted = current.granted or granted
@@ -152,15 +157,18 @@ def _failed_paths(evidence: Evidence, index: TransactionIndex, calls: list[Call]
     """Allocated, but no check was answered, no permission given or no keys agreed on, and nothing else worked."""
     carried = {path for call in calls for path in call.paths}
     tried: list[tuple[int, int, PathKey, str, Failure | None]] = []
-    for path in sorted({*index.inner, *(h.path for h in evidence.handshakes)}):
+    by_path: dict[PathKey, list[DtlsHandshake]] = defaultdict(list)
+    for handshake in evidence.handshakes:
+        by_path[handshake.path].append(handshake)
+    for path in sorted({*index.inner, *by_path}):
         agent, port = agent_of(evidence, path.flow)
         if path in carried or agent is None or not path.peer:
             continue
         flow = evidence.flows[path.flow]
         agent_is_a = (agent, port) == (flow.a, flow.a_port)
-        rows = index.rows[np.array(index.inner.get(path, ()), np.int64)]
+        rows = index.rows[index.inner.get(path, _NO_ROWS)]
         ours = rows[rows["outbound_of_key"] == agent_is_a]
-        handshakes = [h for h in evidence.handshakes if h.path == path]
+        handshakes = by_path[path]
         times = [int(t) for t in rows["time_ns"]] + [h.started_ns for h in handshakes]
         failure: Failure | None = None
         if handshakes:
@@ -226,7 +234,7 @@ def _failed_session(
     allocate = outer[outer["method"] == Method.ALLOCATE]
     first_ns = min(item[0] for item in beside)
     handshake = next((h for h in evidence.handshakes if h.path == path), None)
-    checks = [n for item in beside for n in index.inner.get(item[2], ())]
+    checks = [n for item in beside for n in index.inner.get(item[2], _NO_ROWS).tolist()]
     return Call(
         call_id=hash_call(flow, first_ns, [], agent_is_a=agent_is_a),
         start_ns=int(allocate["time_ns"][0]) if len(allocate) else first_ns,
@@ -250,7 +258,9 @@ def _failed_session(
 
 def with_attempts(evidence: Evidence, index: TransactionIndex, calls: list[Call]) -> list[Call]:
     """Tell each call which relays were tried in vain on the way to it."""
-    attempts = _attempts(evidence, index)
+    by_agent: dict[str, list[_Attempt]] = defaultdict(list)
+    for attempt in _attempts(evidence, index):
+        by_agent[attempt.agent].append(attempt)
     result = []
     for call in calls:
         if call.failure is not None or call.relay is None:
@@ -258,8 +268,8 @@ def with_attempts(evidence: Evidence, index: TransactionIndex, calls: list[Call]
             continue
         vain = [
             number
-            for attempt in attempts
-            if attempt.agent == call.agent and _touches(call, attempt)
+            for attempt in by_agent.get(call.agent or "", ())
+            if _touches(call, attempt)
             for number in attempt.flows
             if number != call.flow and _was_in_vain(index, number)
         ]

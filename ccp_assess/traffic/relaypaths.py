@@ -10,6 +10,9 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from ccp_assess.errors import ParseError
 from ccp_assess.wire import stun
 from ccp_assess.wire.datagram import Datagram
@@ -108,3 +111,30 @@ class RelayPaths:
             return PathKey(flow, f"channel 0x{channel:04x}")
         index = bisect_right(bindings, time_ns, key=lambda binding: binding[0]) - 1
         return PathKey(flow, bindings[max(index, 0)][1])
+
+    def split(
+        self, flow: int, channel: int, times_ns: npt.NDArray[np.int64]
+    ) -> list[tuple[PathKey, npt.NDArray[np.int64]]]:
+        """Part the packets of one channel by what it was bound to when they were seen.
+
+        Parameters
+        ----------
+        flow
+            Index into the flows.
+        channel
+            Channel number.
+        times_ns
+            When each packet was seen [ns].
+
+        Returns
+        -------
+        parts
+            Path, and positions in ``times_ns`` of its packets, as :meth:`key` would name each.
+        """
+        bindings = self._bindings.get((flow, channel), ())
+        everything = np.arange(len(times_ns))
+        if len(bindings) < 2:
+            return [(self.key(flow, channel, None, 0), everything)]
+        since_ns = np.array([time_ns for time_ns, _ in bindings], np.int64)
+        bound = np.maximum(np.searchsorted(since_ns, times_ns, side="right") - 1, 0)
+        return [(PathKey(flow, bindings[k][1]), everything[bound == k]) for k in np.unique(bound).tolist()]

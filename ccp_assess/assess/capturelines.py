@@ -1,0 +1,126 @@
+"""Rows of transactions as lines of JSON, written in bulk: a long capture has a hundred thousand of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from ccp_assess.capture.records import Scan
+from ccp_assess.traffic.transactions import OUTCOME_NAMES, method_name
+from ccp_assess.units import NS_PER_S, rfc3339_from_ns
+
+CHUNK_ROWS = 20_000
+"""Rows that stand in memory as text at a time."""
+
+_ALIKE = (
+    "flow", "method", "inside", "outbound_of_key", "outcome", "error_code", "retransmissions", "channel", "peer"
+)  # fmt: skip
+"""Columns that repeat from row to row: all but the time and the round trip."""
+
+
+def instants(times_ns: npt.NDArray[np.int64]) -> list[str]:
+    """Write many instants; those of one second share their beginning.
+
+    Parameters
+    ----------
+    times_ns
+        Instants since 1970-01-01T00:00:00Z [ns].
+
+    Returns
+    -------
+    texts
+        Each as ``rfc3339_from_ns`` writes it.
+    """
+    whole: dict[int, str] = {}
+    texts = []
+    seconds, fractions = np.divmod(times_ns, NS_PER_S)
+    for second, fraction in zip(seconds.tolist(), fractions.tolist(), strict=True):
+        text = whole.get(second)
+        if text is None:
+            text = whole[second] = rfc3339_from_ns(second * NS_PER_S)[:-1]
+        if not fraction:
+            texts.append(f"{text}Z")
+        elif text[0] != "@":
+            texts.append(f"{text}.{fraction:09d}".rstrip("0") + "Z")
+        else:  # a clock beyond year 9999
+            texts.append(rfc3339_from_ns(second * NS_PER_S + fraction))
+    return texts
+
+
+def transaction_lines(transactions: npt.NDArray[np.void], scanned: Scan) -> Iterator[list[str]]:
+    """Write transactions as JSON objects, piece by piece.
+
+    Parameters
+    ----------
+    transactions
+        Rows of ``TRANSACTION_ROW``.
+    scanned
+        Whose flows and peers they name.
+
+    Yields
+    ------
+    lines
+        One object each, as ``json.dumps`` writes the rows of the table; what can go wrong has been done before the
+        first of them.
+    """
+    numbers, kinds = _kinds(transactions)
+    frames = [_frame(transactions[number], scanned) for number in numbers.tolist()]
+    return _lines(transactions, kinds, frames)
+
+
+def _lines(
+    transactions: npt.NDArray[np.void], kinds: npt.NDArray[np.int64], frames: list[tuple[str, str]]
+) -> Iterator[list[str]]:
+    for start in range(0, len(transactions), CHUNK_ROWS):
+        rows = transactions[start : start + CHUNK_ROWS]
+        trips = np.round(rows["rtt_ms"], 6).tolist()
+        yield [
+            # NaN, the unknown here, is the number that differs from itself.
+            f'{{"time": "{time}"{frames[kind][0]}{trip if trip == trip else "null"}{frames[kind][1]}'  # noqa: PLR0124
+            for time, kind, trip in zip(
+                instants(rows["time_ns"]), kinds[start : start + CHUNK_ROWS].tolist(), trips, strict=True
+            )
+        ]
+
+
+def _kinds(transactions: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Give rows the same number that differ only in time and round trip.
+
+    Returns
+    -------
+    firsts, kinds
+        A row of each kind, and the kind of each row.
+    """
+    kinds = np.zeros(len(transactions), np.int64)
+    for name in _ALIKE:
+        values, ranks = np.unique(transactions[name], return_inverse=True)
+        _, kinds = np.unique(kinds * len(values) + ranks.ravel(), return_inverse=True)
+    _, firsts = np.unique(kinds, return_index=True)
+    return firsts, kinds
+
+
+def _frame(row: np.void, scanned: Scan) -> tuple[str, str]:
+    """Write what stands before and after the round trip."""
+    flow = scanned.flows[int(row["flow"])]
+    ends = ((flow.a, flow.a_port), (flow.b, flow.b_port))
+    (src, src_port), (dst, dst_port) = ends if row["outbound_of_key"] else ends[::-1]
+    before = {
+        "method": method_name(int(row["method"])),
+        "inside_relay": bool(row["inside"]),
+        "src": src,
+        "src_port": src_port,
+        "dst": dst,
+        "dst_port": dst_port,
+        "outcome": OUTCOME_NAMES[row["outcome"]],
+        "error_code": int(row["error_code"]) or None,
+        "retransmissions": int(row["retransmissions"]),
+    }
+    after = {
+        "channel_number": int(row["channel"]) or None,
+        "peer": scanned.peers[row["peer"]] if row["peer"] >= 0 else None,
+        "transport": flow.transport,
+    }
+    return f', {json.dumps(before)[1:-1]}, "rtt_ms": ', f", {json.dumps(after)[1:]}"
