@@ -142,10 +142,10 @@ def read_handshakes(datagrams: Iterable[Datagram], paths: RelayPaths) -> list[Dt
 
 
 def _starts_anew(session: _Session, records: list[dtls.Record], time_ns: int) -> bool:
-    fragments = [fragment for record in records for fragment in dtls.parse_fragments(record)]
-    if not any(f.kind == dtls.CLIENT_HELLO and f.message_sequence == 0 for f in fragments):
+    if session.completed_ns() is None and time_ns - session.last_ns <= _RESTART_NS:
         return False
-    return session.completed_ns() is not None or time_ns - session.last_ns > _RESTART_NS
+    fragments = (fragment for record in records for fragment in dtls.parse_fragments(record))
+    return any(f.kind == dtls.CLIENT_HELLO and f.message_sequence == 0 for f in fragments)
 
 
 def _take(session: _Session, record: dtls.Record, outbound: bool, time_ns: int) -> None:  # noqa: FBT001 -- data
