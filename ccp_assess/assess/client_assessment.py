@@ -212,6 +212,7 @@ def assess_client(
         instances=instances,
         seed=seed,
         offers=offers,
+        use_case=client.use_case,
     )
     allowlist = _allowlist_for(client, ranked, said)
     audit = tuple(_audit_rules(client, ranked, said))

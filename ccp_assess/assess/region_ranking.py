@@ -22,7 +22,7 @@ def rank_client(
     draws: int = 2000,
     seed: int = 1,
     captures: bool = True,
-    use_case: str = "voice",
+    use_case: str | None = None,
 ) -> tuple[Ranking, tuple[str, ...]]:
     """Rank the Regions for a client folder.
 
@@ -37,7 +37,7 @@ def rank_client(
     captures
         Whether captures are read too; without them it takes a moment only.
     use_case
-        ``voice``, ``video``, ``telephone_only``, ``media_less`` or ``chat``.
+        ``voice``, ``video``, ``telephone_only``, ``media_less`` or ``chat``; ``None`` takes the client's own.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def rank_client(
         draws=draws,
         seed=seed,
         offers=offers,
-        use_case=use_case,
+        use_case=use_case or client.use_case,
     )
     return ranking, tuple(left_out)
 

@@ -51,8 +51,9 @@ def rank(
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 1,
     captures: Annotated[bool, typer.Option(help="Take round trips and loss from captures too.")] = True,
     use_case: Annotated[
-        str, typer.Option(help="voice, video, telephone_only, media_less or chat: which legs and limits count.")
-    ] = "voice",
+        str | None,
+        typer.Option(help="voice, video, telephone_only, media_less or chat: which legs and limits count."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Rank where the instance (or the instances) should be, with reasons and certainty."""

@@ -118,6 +118,8 @@ def _settings_bytes(name: str, today: date | None) -> bytes:
 # What is left out here is taken from the sheet client of the questionnaire; a name from this folder's.
 # name = {json.dumps(name, ensure_ascii=False)}
 # date = "{today.isoformat() if today else "2026-11-23"}"
+# What the instance is for: "voice", "video", "telephone_only", "media_less" or "chat". It decides which legs count.
+# use_case = "voice"
 
 [constraints]
 # Limits come before every comparison. Regions that may be used (all if left out), and those that may not:

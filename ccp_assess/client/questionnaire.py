@@ -39,6 +39,7 @@ _SETTING_HELP = {
     "weight_callers": "How much the callers' delay matters, 0 or more; empty: 1.",
     "weight_transfers": "How much the delay of transfers matters, 0 or more; empty: 1.",
     "weight_hops": "How much the number of hops matters, 0 or more; empty: 0.",
+    "use_case": "What it is for: voice, video, telephone_only, media_less or chat; empty: voice.",
 }
 _RANGES = {"latitude": (-90, 90), "longitude": (-180, 180)}
 _WIDTHS = {"name": 28, "place": 24, "subnets": 36, "site_id": 14, "origin_id": 16, "target_id": 16}

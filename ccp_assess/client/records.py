@@ -46,6 +46,8 @@ class Client:
         Where it was read from.
     sites, callers, transfers, reroutes
         The tables, in the order of the rows.
+    use_case
+        What the instance is for: ``voice``, ``video``, ``telephone_only``, ``media_less`` or ``chat``.
     constraints, weights
         What the client allows, and what matters to it.
     captures, probes, logs, rules
@@ -67,6 +69,7 @@ class Client:
     reroutes: tuple[Reroute, ...] = ()
     constraints: Constraints = field(default_factory=Constraints)
     weights: Weights = field(default_factory=Weights)
+    use_case: str = "voice"
     captures: tuple[ClientFile, ...] = ()
     probes: tuple[ClientFile, ...] = ()
     logs: tuple[ClientFile, ...] = ()

@@ -17,6 +17,7 @@ from ccp_assess.client.evidence import SiteRule, site_rule
 from ccp_assess.client.problems import Problems
 from ccp_assess.errors import CcpAssessError, TableError
 from ccp_assess.regions import read_regions
+from ccp_assess.selection.journeys import USE_CASES
 from ccp_assess.selection.options import Constraints, Weights
 from ccp_assess.services import service_name
 
@@ -33,6 +34,8 @@ class Settings:
         The client's name, if given.
     date
         Day of the assessment (ISO date), if given.
+    use_case
+        What the instance is for.
     constraints, weights
         What the client allows, and what matters to it.
     site_rule
@@ -43,6 +46,7 @@ class Settings:
 
     name: str | None = None
     date: str | None = None
+    use_case: str = "voice"
     constraints: Constraints = field(default_factory=Constraints)
     weights: Weights = field(default_factory=Weights)
     site_rule: SiteRule = field(default_factory=SiteRule)
@@ -170,6 +174,7 @@ def _settings(read: Mapping[tuple[str, str], Any], source: _Source) -> Settings:
     return Settings(
         name=read.get(("client", "name")),
         date=read.get(("client", "date")),
+        use_case=read.get(("client", "use_case")) or "voice",
         constraints=constraints,
         weights=weights,
         site_rule=rule if isinstance(rule, SiteRule) else SiteRule(),
@@ -266,6 +271,16 @@ def _day(value: object) -> str | None:
         raise ValueError(f"{_shown(value)} is no date; write it as 2026-11-23") from None
 
 
+def _use_case(value: object) -> str | None:
+    word = (_text(value) or "").lower().replace("-", "_").replace(" ", "_")
+    if word and word not in USE_CASES:
+        raise ValueError(
+            f"the use case {_shown(value)} is not known{_did_you_mean(word, list(USE_CASES))}; known use cases are "
+            f"{', '.join(USE_CASES)}"
+        )
+    return word or None
+
+
 def _yes_or_no(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"{_shown(value)} is neither true nor false; write one of them, without quotation marks")  # noqa: TRY004 - as above
@@ -339,7 +354,7 @@ def _shown(value: object) -> str:
 
 
 _SECTIONS: dict[str, dict[str, Callable[[object], object]]] = {
-    "client": {"name": _text, "date": _day},
+    "client": {"name": _text, "date": _day, "use_case": _use_case},
     "constraints": {
         "allowed_regions": _regions,
         "excluded_regions": _regions,

@@ -31,6 +31,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "resiliency_pair": ("constraints", "resiliency_pair"),
     "govcloud": ("constraints", "govcloud"),
     **{f"weight_{key}": ("weights", key) for key in WEIGHT_KEYS},
+    "use_case": ("client", "use_case"),
 }
 """Keys of the sheet ``client``, and the section and key of ``client.toml`` that each of them stands for."""
 

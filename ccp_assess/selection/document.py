@@ -154,7 +154,7 @@ def _option(ranking: Ranking, outcome: Outcome) -> dict[str, Any]:
         "hops_known_pct": outcome.hops_known_pct,
         "worst_site": _worst_site(ranking, outcome),
         "worst_caller_origin": _worst_origin(ranking, outcome),
-        "by_site": _by_site(ranking, outcome),
+        "by_site": _by_site(ranking, outcome) if simulated or not _is_wide(ranking) else [],
         "by_caller_origin": _by_origin(ranking, outcome),
         "by_transfer": _by_transfer(ranking, outcome),
         "by_reroute": _by_reroute(ranking, outcome),
@@ -177,6 +177,11 @@ def _is_simulated(ranking: Ranking, outcome: Outcome) -> bool:
     if outcome.option.kind == "instances":
         return outcome in ranking.simulated
     return outcome.rank is not None or not ranking.prepared.is_large
+
+
+def _is_wide(ranking: Ranking) -> bool:
+    """Whether there are so many sites that combinations which were not simulated leave out their rows."""
+    return len(ranking.prepared.sites) > _MOST_DETAILED and len(ranking.outcomes) > 2 * len(ranking.prepared.regions)
 
 
 _MOST_DETAILED = 500
@@ -678,6 +683,12 @@ def _caveats(ranking: Ranking, doubts: Doubt | None) -> list[str]:
         for service in unknown_services(ranking.constraints, best.regions, ranking.offers)
     )
     caveats.extend(region_by_code(code).note for code in best.regions if region_by_code(code).note)
+    combined = sum(1 for outcome in ranking.eligible if outcome.option.kind == "instances")
+    if combined > ranking.most_simulated:
+        caveats.append(
+            f"Of {combined} combinations of instances the first {ranking.most_simulated} were simulated; "
+            "the others have no probability and no band."
+        )
     if best.option.kind == "instances":
         caveats.append(
             "Callers of one instance reach agents of another only by an external transfer, "

@@ -414,9 +414,18 @@ class Prepared:
                     high=table.network.high[:, column],
                 )
             )
+            extra = np.where(table.basis[:, column] == "measured", 0.0, self._extra_cumulants(which, table))
+            self._memo[key] = network + extra
+        found = self._memo[key]
+        assert isinstance(found, np.ndarray)  # noqa: S101 - for the type checker
+        return found
+
+    def _extra_cumulants(self, which: str, table: LegTable) -> FloatArray:
+        """Cumulants of the planning values of modelled legs, three by rows, the same for all Regions."""
+        key = ("cumulants of extras", which)
+        if key not in self._memo:
             kinds = {extras: extras_cumulants(extras) for extras in set(table.extras)}
-            extra = np.array([kinds[extras] for extras in table.extras]).reshape(-1, 3).T
-            self._memo[key] = network + np.where(table.basis[:, column] == "measured", 0.0, extra)
+            self._memo[key] = np.array([kinds[extras] for extras in table.extras]).reshape(-1, 3).T
         found = self._memo[key]
         assert isinstance(found, np.ndarray)  # noqa: S101 - for the type checker
         return found
@@ -431,19 +440,25 @@ class Prepared:
     def _near_fixed_cumulants(self) -> FloatArray:
         handling = self.use_case.handling
         without = extras_cumulants([extra for extra in handling if extra.name != "playout_ms"])
+        full, telephone = extras_cumulants(handling), extras_cumulants(TELEPHONE_HANDLING)
         soft = [
-            extras_cumulants(handling)
+            full
             if point.playout_ms is None or not any(extra.name == "playout_ms" for extra in handling)
             else without + np.array([point.playout_ms, 0.0, 0.0])
             for point in self.points
         ]
-        return np.array([*soft, *[extras_cumulants(TELEPHONE_HANDLING)] * len(self.reroutes)]).T
+        return np.array([*soft, *[telephone] * len(self.reroutes)]).T
 
     def _far_cumulants(self, column: int, rows: IntArray, scale: float) -> FloatArray:
         """Cumulants of far sides, three by far sides."""
-        line = {name: extras_cumulants([Extra(name=name)] if name != "internet" else []) for _, name, _ in self.lines}
-        lines = np.array([line[name] for _, name, _ in self.lines]).T
-        return scaled((self._cumulants("caller", column)[:, self._line_origin] + lines)[:, rows], scale)
+        legs = self._cumulants("caller", column)[:, self._line_origin[rows]]
+        return scaled(legs + self._line_cumulants[:, rows], scale)
+
+    @cached_property
+    def _line_cumulants(self) -> FloatArray:
+        names = {name for _, name, _ in self.lines}
+        known = {name: extras_cumulants([Extra(name=name)] if name != "internet" else []) for name in names}
+        return np.array([known[name] for _, name, _ in self.lines]).T
 
     def _transfer_cumulants(self, column: int, rows: IntArray) -> FloatArray:
         landline = extras_cumulants([Extra(name="landline_ms")])[:, None]
@@ -660,7 +675,8 @@ class Prepared:
 
             on_near, on_far = weights.leg_scales
             near = on_near * self.near_leg_ms[:, column] + self.near_fixed_ms
-            cells = np.zeros((self.near_count, len(self.callers)))
+            large = self.near_count * len(self.callers) > 1_000_000  # half the memory, the same choice
+            cells = np.zeros((self.near_count, len(self.callers)), dtype=np.float32 if large else np.float64)
             for far, (index, _, share) in enumerate(self.lines):
                 delay = near + on_far * self.far_leg_ms[far, column]
                 cells[:, index] += share * mos_curve(self.use_case.curve).mos(delay, self.near_ie)

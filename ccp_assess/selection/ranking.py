@@ -36,6 +36,8 @@ FloatArray = npt.NDArray[np.float64]
 
 MOST_SIMULATED = 40
 """Combinations of instances that are simulated at least: the best by expectation."""
+MOST_SIMULATED_LARGE = 12
+"""The same for clients so large that one simulation takes a noticeable part of a second."""
 SIMULATED_CELLS = 250_000_000
 """Pairs by draws by combinations up to which all of them are simulated (a few seconds)."""
 
@@ -185,13 +187,20 @@ class Ranking:
             with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
                 list(pool.map(lambda outcome: self.draws_of(outcome, weighted=weighted), outcomes))
 
+    @property
+    def most_simulated(self) -> int:
+        """How many combinations of instances are simulated: all for small clients, few for very large ones (count)."""
+        prepared = self.prepared
+        if prepared.is_large:
+            return MOST_SIMULATED_LARGE
+        pairs = prepared.near_count * len(prepared.lines) * (1 + len(prepared.transfers))
+        return max(MOST_SIMULATED, SIMULATED_CELLS // max(pairs * prepared.draw_count, 1))
+
     @cached_property
     def simulated(self) -> tuple[Outcome, ...]:
         """Eligible options that take part in the simulation."""
         singles = [o for o in self.eligible if o.option.kind != "instances"]
-        pairs = self.prepared.near_count * len(self.prepared.lines) * (1 + len(self.prepared.transfers))
-        most = max(MOST_SIMULATED, SIMULATED_CELLS // max(pairs * self.prepared.draw_count, 1))
-        combined = [o for o in self.eligible if o.option.kind == "instances"][:most]
+        combined = [o for o in self.eligible if o.option.kind == "instances"][: self.most_simulated]
         return tuple(sorted((*singles, *combined), key=lambda outcome: outcome.rank or 0))
 
     @cached_property
@@ -355,10 +364,7 @@ def rank_prepared(
         raise ModelInputError(
             "only transfers have a weight, and no calls are transferred; give agents or callers a weight above 0"
         )
-    found = [
-        _outcome(prepared, option, shares, weights, capacities_pct)
-        for option in build_options(constraints, instances, offers)
-    ]
+    found = _outcomes(prepared, build_options(constraints, instances, offers), shares, weights, capacities_pct)
     open_to_choice = [o for o in found if not o.option.excluded_by and not o.empty_instances]
     order = _order(open_to_choice, Rule.for_weights(weights))
     ranked = [_with_rank(open_to_choice[row], position + 1) for position, row in enumerate(order)]
@@ -397,6 +403,24 @@ def _with_rank(outcome: Outcome, rank: int) -> Outcome:
         failover=outcome.failover,
         empty_instances=outcome.empty_instances,
     )
+
+
+def _outcomes(
+    prepared: Prepared,
+    options: Sequence[Option],
+    shares: Shares,
+    weights: Weights,
+    capacities_pct: Mapping[str, float] | None,
+) -> list[Outcome]:
+    """Evaluate all options, those of large clients on as many cores as there are."""
+
+    def one(option: Option) -> Outcome:
+        return _outcome(prepared, option, shares, weights, capacities_pct)
+
+    if not prepared.is_large:
+        return [one(option) for option in options]
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        return list(pool.map(one, options))
 
 
 def _outcome(
