@@ -8,11 +8,21 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.shared
-def test_the_part_about_captures_is_up_to_date():
+@pytest.fixture(scope="module")
+def tool():
     spec = importlib.util.spec_from_file_location("make_validation", ROOT / "tools" / "make_validation.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_part_about_the_e_model_is_up_to_date(tool):
+    page = tool.PAGE.read_text(encoding="utf-8")
+    assert page.split(tool.EMODEL_BEGIN)[1].split(tool.EMODEL_END)[0].strip() == tool.make_emodel_section().strip()
+
+
+@pytest.mark.shared
+def test_the_part_about_captures_is_up_to_date(tool):
     section = tool.make_section(ROOT.parent / "shared" / "captures" / "lab")
     page = tool.PAGE.read_text(encoding="utf-8")
     assert page.split(tool.BEGIN)[1].split(tool.END)[0].strip() == section.strip()

@@ -325,13 +325,14 @@ def _audit_findings(name: str, regions: Sequence[str], document: dict[str, Any])
     missing, wide, stale = (document[part] for part in ("missing", "too_wide", "stale"))
     if missing:
         audio = any(row["transport"] == "udp" for row in missing)
-        targets = ", ".join(dict.fromkeys(f"{row['target']} {row['transport']} {row['port']}" for row in missing))
+        targets = list(dict.fromkeys(f"{row['target']} {row['port']}/{row['transport']}" for row in missing))
+        named = ", ".join(targets[:3]) + (f" and {len(targets) - 3} more" if len(targets) > 3 else "")
         yield {
             "code": "FIREWALL_RULE_MISSING",
             "severity": "critical" if audio else "warning",
-            "text": f"{name} does not let through, or not wholly, {len(missing)} of "
-            f"{len(missing) + len(document['covered'])} rules that {where} requires: add {targets}.",
-            "evidence": {"missing": len(missing), "covered": len(document["covered"])},
+            "text": f"{name} lacks {len(missing)} of the {len(missing) + len(document['covered'])} rules that {where} "
+            f"requires, or lets them through in part{', the audio among them' if audio else ''}: add {named}.",
+            "evidence": {"missing": len(missing), "covered": len(document["covered"]), "targets": targets},
         }
     if wide:
         yield {
