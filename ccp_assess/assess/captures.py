@@ -31,7 +31,7 @@ from ccp_assess.traffic.flows import Flow
 from ccp_assess.traffic.handshakes import DtlsHandshake, read_handshakes
 from ccp_assess.traffic.icmperrors import IcmpError, read_icmp_errors
 from ccp_assess.traffic.names import DNS_PORT, Lookup, QuicConnection, names_by_address, read_lookups, read_quic
-from ccp_assess.traffic.relaypaths import RelayPaths
+from ccp_assess.traffic.relaypaths import PathKey, RelayPaths
 from ccp_assess.traffic.streams import RtpStream
 from ccp_assess.traffic.transactions import OUTCOME_NAMES, join_transactions, method_name
 from ccp_assess.units import rfc3339_from_ns
@@ -346,13 +346,7 @@ def assess_scan(scanned: Scan, *, host: str | None = None) -> CaptureAssessment:
         lookups=lookups,
         dialogues=dialogues,
         icmp_errors=icmp_errors,
-        cut_paths=frozenset(
-            paths.key(datagram.flow, datagram.channel, datagram.peer, datagram.time_ns)
-            for datagram in datagrams
-            if (datagram.channel or datagram.peer)
-            and datagram.payload[:1] < b"\x04"
-            and len(datagram.payload) < datagram.length
-        ),
+        cut_paths=_cut_paths(paths, datagrams),
         first_ns=min((first for first, _ in times if first is not None), default=None),
         last_ns=max((last for _, last in times if last is not None), default=None),
         host=host,
@@ -410,6 +404,17 @@ def sort_datagrams(scanned: Scan) -> tuple[list[Datagram], list[Datagram], list[
         # A message taken out of a TCP byte stream is read as what it is.
         lists[3 if kind == 0 and datagram.framed else kind].append(datagram)
     return lists[0], lists[1], lists[2], lists[3]
+
+
+def _cut_paths(paths: RelayPaths, datagrams: list[Datagram]) -> dict[PathKey, int]:
+    """Find the paths whose connectivity checks the snaplen cut, and when the first was sent."""
+    found: dict[PathKey, int] = {}
+    for datagram in datagrams:
+        is_cut = len(datagram.payload) < datagram.length
+        if is_cut and (datagram.channel or datagram.peer) and datagram.payload[:1] < b"\x04":
+            key = paths.key(datagram.flow, datagram.channel, datagram.peer, datagram.time_ns)
+            found.setdefault(key, datagram.time_ns)
+    return found
 
 
 def _assess_call(

@@ -104,23 +104,23 @@ def _call(
     handshake = _handshake_of(handshakes, cluster, before_ns)
     running = _is_running_at_start(evidence, cluster, index, handshakes)
     checks = _checks_of(evidence, cluster, index, handshake, before_ns)
-    start_ns = min(
-        [cluster.first_ns]
-        + ([handshake.started_ns] if handshake else [])
-        + ([int(index.rows["time_ns"][checks[0]])] if checks else [])
-    )
+    anchor_ns = min(cluster.first_ns, handshake.started_ns) if handshake else cluster.first_ns
+    is_cut = any(path in evidence.cut_paths for path in cluster.paths)
+    check_ns = [int(index.rows["time_ns"][checks[0]])] if checks else []
+    check_ns += [evidence.cut_paths[path] for path in cluster.paths if path in evidence.cut_paths]
+    check_ns = [time_ns for time_ns in check_ns if max(before_ns, anchor_ns - SETUP_NS) < time_ns <= anchor_ns]
+    start_ns = min([anchor_ns, *check_ns])
     inbound_ns = [streams[n].first_ns for n in by_direction["in"]]
     # A fresh allocation, but no key exchange in sight: the capture was cut too short to show the setup.
     allocated = allocated_ns(index, flow_number)
-    hidden = running or (
-        handshake is None and allocated is not None and 0 <= cluster.first_ns - allocated <= SETUP_NS and before_ns < 0
-    )
+    # The same goes for relayed media without any step of a setup, if it is the first of its connection.
+    fresh = allocated is not None and 0 <= cluster.first_ns - allocated <= SETUP_NS
+    unseen = relay_end(flow) is not None and allocated is None and start_ns == cluster.first_ns
+    hidden = running or (before_ns < 0 and handshake is None and (fresh or unseen)) or (is_cut and not check_ns)
     setup = Setup(
         dns=dns_ms(evidence, flow, agent),
         allocate=allocate_ms(index, flow_number),
-        ice=None
-        if hidden or evidence.cut_paths & set(cluster.paths)
-        else ice_ms(index, checks, agent_is_a=agent_is_a, known=agent is not None),
+        ice=None if hidden or is_cut else ice_ms(index, checks, agent_is_a=agent_is_a, known=agent is not None),
         dtls=dtls_ms(handshake),
         first_media=None if hidden or not inbound_ns else ms_from_ns(min(inbound_ns) - start_ns),
     )
@@ -143,7 +143,7 @@ def _call(
         media_rows=_media_rows(evidence, cluster, index, start_ns, end_ns),
         handshake=handshake,
         is_running_at_start=running,
-        is_running_at_end=evidence.last_ns is not None and evidence.last_ns - cluster.last_ns < _RUNNING_NS // 5,
+        is_running_at_end=_is_running_at_end(evidence, cluster, handshakes),
     )
 
 
@@ -156,6 +156,13 @@ def _is_running_at_start(
     if any(h.has_client_hello for h in handshakes):
         return False
     return all(allocated_ns(index, path.flow) is None for path in cluster.paths)
+
+
+def _is_running_at_end(evidence: Evidence, cluster: Cluster, handshakes: list[DtlsHandshake]) -> bool:
+    """Tell whether the media went on to the end of the capture and nobody hung up."""
+    if evidence.last_ns is None or evidence.last_ns - cluster.last_ns >= _RUNNING_NS // 5:
+        return False
+    return not any(h.close_ns is not None and abs(h.close_ns - cluster.last_ns) <= _CLOSE_NS for h in handshakes)
 
 
 def _handshake_of(handshakes: list[DtlsHandshake], cluster: Cluster, before_ns: int) -> DtlsHandshake | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,7 +43,8 @@ class Evidence:
     handshakes, lookups, dialogues, icmp_errors
         As read from the rare packets.
     cut_paths
-        Paths on which the snaplen cut connectivity checks: their setup cannot be told.
+        Paths on which the snaplen cut connectivity checks, with the instant of the first: when the setup began is
+        known, but not which check was answered [ns].
     first_ns, last_ns
         First and last frame of the capture [ns].
     host
@@ -61,7 +62,7 @@ class Evidence:
     lookups: Sequence[Lookup] = ()
     dialogues: Sequence[Dialogue] = ()
     icmp_errors: Sequence[IcmpError] = ()
-    cut_paths: frozenset[PathKey] = frozenset()
+    cut_paths: Mapping[PathKey, int] = field(default_factory=dict)
     first_ns: int | None = None
     last_ns: int | None = None
     host: str | None = None

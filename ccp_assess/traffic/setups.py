@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ccp_assess.traffic.evidence import Evidence, TransactionIndex, relay_of
+from ccp_assess.traffic.evidence import SETUP_NS, Evidence, TransactionIndex, relay_of
 from ccp_assess.traffic.flows import Flow
 from ccp_assess.traffic.handshakes import DtlsHandshake
 from ccp_assess.traffic.transactions import SUCCESS
@@ -27,7 +27,8 @@ def dns_ms(evidence: Evidence, flow: Flow, agent: str | None) -> float | None:
     Returns
     -------
     duration_ms
-        ``None`` if the question was not captured [ms].
+        ``None`` if the question was not captured or asked long before: a name that the workstation still knew was no
+        part of this setup [ms].
     """
     relay = relay_of(flow)
     if relay is None:
@@ -36,7 +37,7 @@ def dns_ms(evidence: Evidence, flow: Flow, agent: str | None) -> float | None:
         lookup
         for lookup in evidence.lookups
         if relay.address in lookup.answers
-        and lookup.time_ns <= flow.first_ns
+        and 0 <= flow.first_ns - lookup.time_ns <= SETUP_NS
         and lookup.response_ms is not None
         and (lookup.client == agent or agent is None)
     ]
@@ -148,11 +149,11 @@ def dns_of(evidence: Evidence, address: str, until_ns: int, client: str) -> floa
     Returns
     -------
     duration_ms
-        ``None`` if it was not captured [ms].
+        ``None`` if it was not captured or asked long before [ms].
     """
     fitting = [
         lookup.response_ms
         for lookup in evidence.lookups
-        if address in lookup.answers and lookup.time_ns <= until_ns and lookup.client == client
+        if address in lookup.answers and 0 <= until_ns - lookup.time_ns <= SETUP_NS and lookup.client == client
     ]
     return fitting[-1] if fitting else None

@@ -321,3 +321,40 @@ def test_the_cadence_of_speech_inside_tls_is_an_inferred_call():
 )
 def test_other_traffic_inside_tls_is_no_call(changes):
     assert not has_cadence_of_speech(tls_flow(**changes))
+
+
+def test_a_name_asked_for_long_ago_is_no_part_of_a_setup():
+    lookup = Lookup(
+        time_ns=seconds(-40), client=AGENT, server="192.0.2.53", name="turn", type="A", answers=(RELAY,),
+        rcode="NOERROR", response_ms=22.0, asked=1, transport="udp",
+    )  # fmt: skip
+    rows = [*allocation(0), *checks(1, 5)]
+    found = find_calls(evidence(stun=rows, streams=both_ways(1.2, 12, 10), lookups=[lookup], first_ns=seconds(-60)))
+    assert found[0].setup.dns is None
+    assert found[0].setup.allocate == pytest.approx(78.0)
+
+
+def test_a_call_that_hung_up_at_the_end_of_the_capture_is_over():
+    streams = both_ways(20, 40, 10)
+    rows = [*allocation(0), *checks(19.5, 5)]
+    cut = find_calls(evidence(stun=rows, streams=streams, handshakes=[handshake(19.6, 19.7)], last_ns=seconds(40.1)))
+    assert cut[0].is_running_at_end
+    closed = handshake(19.6, 19.7, close_ns=seconds(39.99))
+    over = find_calls(evidence(stun=rows, streams=streams, handshakes=[closed], last_ns=seconds(40.1)))
+    assert not over[0].is_running_at_end
+
+
+def test_checks_that_the_snaplen_cut_still_tell_when_the_setup_began():
+    rows = allocation(0)
+    streams = both_ways(1.2, 12, 10)
+    known = evidence(stun=rows, streams=streams, handshakes=[handshake(1.1, 1.15)], cut_paths={PATH: seconds(1)})
+    call = find_calls(known)[0]
+    assert call.start_ns == seconds(1)
+    assert (call.setup.ice, call.setup.first_media) == (None, pytest.approx(250.0))
+    late = evidence(stun=rows, streams=streams, handshakes=[handshake(1.1, 1.15)], cut_paths={PATH: seconds(4)})
+    assert find_calls(late)[0].setup.first_media is None
+
+
+def test_relayed_media_without_any_step_of_a_setup_has_no_time_to_first_media():
+    call = find_calls(evidence(streams=both_ways(20, 40, 10)))[0]
+    assert call.setup.first_media is None
