@@ -30,6 +30,7 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.selection
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python tools/fuzz.py

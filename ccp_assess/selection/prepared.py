@@ -54,6 +54,8 @@ FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.intp]
 Row = TypeVar("Row", CallerOrigin, TransferTarget, Reroute)
+Kept = TypeVar("Kept")
+_MOST_KEPT = 1500
 NearBlock = Callable[[int, int], Float32Array]
 
 
@@ -400,7 +402,7 @@ class Prepared:
     def expected_values(self) -> int:
         """How many values of equal probability stand for the distribution of each side of a journey (count)."""
         pairs = self.near_count * len(self.lines)
-        return next((values for values, most in ((9, 3_000), (5, 30_000)) if pairs <= most), 3)
+        return next((values for values, most in ((9, 3_000), (5, 30_000), (3, 1_000_000)) if pairs <= most), 2)
 
     def _cumulants(self, which: str, column: int) -> FloatArray:
         """Cumulants of the legs of one table towards one Region, three by rows, lines of telephones left out."""
@@ -562,7 +564,65 @@ class Prepared:
         statistics
             Over all calls, and given each near side and origin.
         """
-        values = self.expected_values if expected else None
+        key = ("statistics", expected, *self._asked(placement, shares, weights))
+        if key in self._memo:
+            found = self._memo[key]
+            assert isinstance(found, Statistics)  # noqa: S101 - for the type checker
+            return found
+        return self._kept(key, self._statistics(placement, shares, weights, self.expected_values if expected else None))
+
+    def _asked(self, placement: Placement, shares: Shares, weights: Weights) -> tuple[object, ...]:
+        """Everything that an evaluation depends on."""
+        arrays = (placement.near, placement.origins, shares.near, shares.origins, shares.transfers)
+        return (placement.columns, weights.leg_scales, weights.transfer_scale, *(array.tobytes() for array in arrays))
+
+    def _kept(self, key: object, value: Kept) -> Kept:
+        """Keep what a small client's next ranking may ask for again: a slider moves one number only."""
+        if not self.is_large:
+            if len(self._memo) > _MOST_KEPT:
+                self._memo.clear()
+            self._memo[key] = value
+        return value
+
+    def variant(
+        self,
+        sites: tuple[Site, ...],
+        transfers: tuple[TransferTarget, ...],
+        measurements: tuple[SiteMeasurement, ...],
+    ) -> Prepared:
+        """Make the same client ready with other sites, transfers or measurements; the next ranking finds it again.
+
+        Parameters
+        ----------
+        sites, transfers, measurements
+            What takes the place of the client's own.
+
+        Returns
+        -------
+        prepared
+            With the same draws, seed, distance model and use case.
+        """
+        key = ("variant", sites, transfers, measurements)
+        if key in self._memo:
+            found = self._memo[key]
+            assert isinstance(found, Prepared)  # noqa: S101 - for the type checker
+            return found
+        return self._kept(
+            key,
+            prepare(
+                sites,
+                self.callers if not self.callers_assumed else (),
+                transfers,
+                self.reroutes,
+                measurements,
+                draws=self.draw_count,
+                seed=self.seed,
+                distances=self.distances,
+                use_case=self.use_case.name,
+            ),
+        )
+
+    def _statistics(self, placement: Placement, shares: Shares, weights: Weights, values: int | None) -> Statistics:
         by_near = np.full((self.near_count, STATISTICS), np.nan)
         by_origin = np.full((len(self.callers), STATISTICS), np.nan)
         given_near = np.zeros((self.near_count, STATISTICS))
@@ -850,6 +910,11 @@ class Prepared:
         statistics
             Draws by statistics over all calls.
         """
+        key = ("simulated", *self._asked(placement, shares, weights))
+        if key in self._memo:
+            found = self._memo[key]
+            assert isinstance(found, np.ndarray)  # noqa: S101 - for the type checker
+            return found
         total, weight = np.zeros((self.draw_count, STATISTICS)), 0.0
         for instance, column in enumerate(placement.columns):
             near = np.where(placement.near == instance, shares.near, 0.0)
@@ -857,7 +922,7 @@ class Prepared:
             for share, statistics in self._simulate_region(column, near, origins, shares.transfers, weights):
                 total += share * statistics
                 weight += share
-        return total / weight
+        return self._kept(key, total / weight)
 
     def _simulate_region(
         self, column: int, near: FloatArray, origins: FloatArray, transfers: FloatArray, weights: Weights

@@ -16,7 +16,6 @@ from ccp_assess.errors import ModelInputError
 from ccp_assess.selection.legs import SiteMeasurement
 from ccp_assess.selection.options import Weights
 from ccp_assess.selection.outcomes import MEAN, MOS, OVER_LIMIT
-from ccp_assess.selection.prepared import prepare
 from ccp_assess.selection.ranking import Outcome, Ranking, rank_prepared
 from ccp_assess.sites import Site, TransferTarget
 
@@ -352,19 +351,8 @@ def _again(
 ) -> Ranking:
     prepared = ranking.prepared
     best = ranking.best
-    again = prepare(
-        sites,
-        prepared.callers if not prepared.callers_assumed else (),
-        transfers,
-        prepared.reroutes,
-        measurements,
-        draws=prepared.draw_count,
-        seed=prepared.seed,
-        distances=prepared.distances,
-        use_case=prepared.use_case.name,
-    )
     return rank_prepared(
-        again,
+        prepared.variant(sites, transfers, measurements),
         constraints=ranking.constraints,
         weights=ranking.weights or Weights(),
         instances=len(best.regions) if best is not None and best.option.kind == "instances" else 1,
