@@ -248,7 +248,7 @@ def simulate_direct(  # noqa: PLR0917 - two sides of one sum
     near, far
         Draws by near sides and draws by far sides, handling included [ms].
     near_weight, far_weight
-        Shares, sum 1 each.
+        Shares, sum 1 each; those of the far sides may differ from draw to draw.
     near_ie
         Codec and loss impairment of the near sides [unitless].
     limits_ms
@@ -266,11 +266,26 @@ def simulate_direct(  # noqa: PLR0917 - two sides of one sum
     for first in range(0, draws, batch):
         part = slice(first, first + batch)
         delay = near[part, :, None] + far[part, None, :]
-        result[part, MEAN] = near[part] @ near_weight + far[part] @ far_weight
-        result[part, MOS] = (mos_curve(curve).mos32(delay, near_ie[None, :, None]) @ far_weight) @ near_weight
+        weight = far_weight if far_weight.ndim == 1 else far_weight[part, :, None]
+        result[part, MEAN] = near[part] @ near_weight + _weighted(far[part], far_weight, part)
+        mos = mos_curve(curve).mos32(delay, near_ie[None, :, None])
+        result[part, MOS] = _each_near(mos, weight) @ near_weight
         for column, limit in zip((OVER_150, OVER_300, OVER_LIMIT), limits_ms, strict=True):
-            result[part, column] = ((delay > limit).astype(np.float32) @ far_weight) @ near_weight
+            result[part, column] = _each_near((delay > limit).astype(np.float32), weight) @ near_weight
     return result
+
+
+def _each_near(cells: Float32Array, weight: Float32Array) -> Float32Array:
+    """Average draws by near by far over the far sides, with one row of weights or one column of them per draw."""
+    averaged = cells @ weight
+    return np.asarray(averaged if weight.ndim == 1 else averaged[:, :, 0], dtype=np.float32)
+
+
+def _weighted(values: Float32Array, weight: Float32Array, part: slice) -> Float32Array:
+    """Average draws by values, with one row of weights or one per draw."""
+    if weight.ndim == 1:
+        return np.asarray(np.einsum("df,f->d", values, weight), dtype=np.float32)
+    return np.asarray(np.einsum("df,df->d", values, weight[part]), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,7 +295,7 @@ class FarSide:
     Parameters
     ----------
     parts
-        Each part as draws by values [ms] and the shares of these values (sum 1).
+        Each part as draws by values [ms] and the shares of these values (sum 1), one row or one for each draw.
     weight
         Importance against the other ways.
     """
@@ -345,7 +360,7 @@ def simulate_large(crowd: Crowd, limits_ms: tuple[float, float, float], spectra:
         last = min(first + _BATCH, count)
         sides = crowd.block(first, last)
         far_mean = sum(
-            far.weight / total * np.einsum("df,f->d", values[first:last], weight)
+            far.weight / total * _weighted(values[first:last], weight, slice(first, last))
             for far in crowd.fars
             for values, weight in far.parts
         )
@@ -398,7 +413,8 @@ def _far_spectrum(fars: Sequence[FarSide], first: int, last: int, made: Spectra)
             key = (id(values), first)
             if key not in made:
                 kept = np.minimum(values[first:last], np.float32(GRID_MS * (_FAR_NODES - 2)))
-                mass = deposit(kept, weight, GRID_MS, _GRID_NODES).astype(np.float32)
+                shares = weight if weight.ndim == 1 else weight[first:last]
+                mass = deposit(kept, shares, GRID_MS, _GRID_NODES).astype(np.float32)
                 made[key] = np.asarray(np.fft.rfft(mass, axis=1), dtype=np.complex64)
             part = made[key]
             spectrum = part if spectrum is None else spectrum * part

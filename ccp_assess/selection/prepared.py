@@ -235,6 +235,7 @@ class Prepared:
         """Make what all Regions share, before several threads ask for it."""
         self.draws.offsets((*self.agent_table.keys, *self.caller_table.keys, *self.transfer_table.keys), "")
         _ = (self._handling_draws, self._playout, self.near_ie, self._line_origin, self._line_share, self._circular)
+        _ = self._line_share_draws
 
     # --- shares ----------------------------------------------------------------------------------------------
 
@@ -372,6 +373,19 @@ class Prepared:
     @cached_property
     def _line_share(self) -> FloatArray:
         return np.array([share for _, _, share in self.lines])
+
+    @cached_property
+    def _line_share_draws(self) -> Float32Array | None:
+        """The same in every draw, draws by lines: nobody counted the mobile lines of mixed callers; else ``None``."""
+        mixed = np.array([self.callers[index].line == "mixed" for index, _, _ in self.lines])
+        if not self.use_case.callers_by_telephone or not mixed.any():
+            return None
+        mobile = np.minimum(self.draws.planning_value(Extra(name="mixed_mobile_share_pct")) / 100.0, 1.0)
+        shares = np.tile(self._line_share.astype(np.float32), (self.draw_count, 1))
+        names = np.array([name for _, name, _ in self.lines])
+        shares[:, mixed & (names == "plmn_ms")] = mobile[:, None]
+        shares[:, mixed & (names == "landline_ms")] = 1.0 - mobile[:, None]
+        return shares
 
     @cached_property
     def far_leg_ms(self) -> FloatArray:
@@ -937,7 +951,9 @@ class Prepared:
         far = self.far_draws(column)[:, far_rows]
         if on_far != 1.0:
             far = far * np.float32(on_far)
-        far_weight = ((origins[self._line_origin] * self._line_share)[far_rows] / calls).astype(np.float32)
+        line_share = self._line_share if self._line_share_draws is None else self._line_share_draws
+        of_calls = (origins[self._line_origin] * line_share)[..., far_rows] / calls
+        far_weight: Float32Array = np.ascontiguousarray(of_calls, dtype=np.float32)
         near_weight = (near[rows] / near[rows].sum()).astype(np.float32)
         fars = [FarSide(parts=((far, far_weight),), weight=calls * on_agents)]
         circular = np.flatnonzero(self._circular & (transfers > 0))
@@ -987,7 +1003,7 @@ class Prepared:
         spectra: Spectra,
     ) -> FloatArray:
         """Pair by pair where that is few pairs, else on a grid."""
-        cells = near_weight.size * sum(int(np.prod([weight.size for _, weight in far.parts])) for far in fars)
+        cells = near_weight.size * sum(int(np.prod([weight.shape[-1] for _, weight in far.parts])) for far in fars)
         if cells * self.draw_count > DIRECT_CELLS:
             crowd = Crowd(block=near_block, weight=near_weight, ie=near_ie, fars=tuple(fars), curve=self.use_case.curve)
             return simulate_large(crowd, self.limits_ms, spectra)
@@ -998,7 +1014,7 @@ class Prepared:
             values, weight = far.parts[0]
             for more, share in far.parts[1:]:
                 values = (values[:, :, None] + more[:, None, :]).reshape(self.draw_count, -1)
-                weight = (weight[:, None] * share[None, :]).ravel()
+                weight = (weight[..., :, None] * share).reshape(*weight.shape[:-1], -1)
             result += (
                 far.weight
                 / total

@@ -155,3 +155,29 @@ def test_the_document_tells_what_the_rule_compared():
         assert option["expected"]["mouth_to_ear_ms"] >= option["mouth_to_ear_ms"]["mean"]
     reasons = " ".join(ranking.to_document()["recommendation"]["reasons"])
     assert "what the rule compares" in reasons
+
+
+def test_the_mobile_share_of_mixed_callers_differs_from_world_to_world():
+    ready = prepared([site()], [caller(line="mixed")], draws=20_000)
+    fixed = [prepared([site()], [caller(line=line)], draws=20_000) for line in ("mobile", "landline")]
+
+    def drawn(client):
+        ranking = rank_prepared(client)
+        return ranking.draws_of(next(o for o in ranking.outcomes if o.regions == ("eu-west-2",)))[:, MEAN]
+
+    mixed, mobile, landline = drawn(ready), *map(drawn, fixed)
+    share = (mixed - landline) / (mobile - landline)  # the same deviates elsewhere, so only the share is left
+    assert np.quantile(share, [0.05, 0.5, 0.95]) == pytest.approx([0.3, 0.6, 0.9], abs=0.02)
+    assert share.min() >= -0.01
+    assert share.max() <= 1.01
+
+
+def test_pairs_and_the_grid_agree_on_mixed_callers(monkeypatch):
+    ready = prepared(*MIXED, draws=150)
+    shares, weights = ready.shares(), Weights()
+    place = ready.place(["us-east-1"], shares, weights)
+    direct = ready.simulate(place, shares, weights)
+    monkeypatch.setattr("ccp_assess.selection.prepared.DIRECT_CELLS", 0)
+    grid = prepared(*MIXED, draws=150).simulate(place, shares, weights)
+    assert np.abs(direct[:, MEAN] - grid[:, MEAN]).max() < 0.01
+    assert np.abs(direct[:, MOS] - grid[:, MOS]).max() < 0.005
