@@ -124,6 +124,14 @@ def test_a_folder_with_nothing_but_sites_still_gets_a_recommendation_that_says_w
     assert "caller" in said
 
 
+def test_tables_have_their_columns_even_where_nothing_was_captured(client_dir):
+    assessment = assess_client(client_dir)
+    assert {"site_id", "file", "in.loss_pct", "in.mos_cqe", "rtt_relay_ms.p50"} <= set(
+        assessment.to_frame("calls").columns
+    )
+    assert {"severity", "site_id", "text"} <= set(assessment.to_frame("findings").columns)
+
+
 def test_without_out_the_report_stands_in_the_client_folder(client_dir):
     assert run("assess", client_dir).returncode == 0
     assert (client_dir / "report" / "report.html").is_file()

@@ -134,7 +134,8 @@ class ClientAssessment:
             return self.ranked.to_frame()
         if table not in rows:
             raise KeyError(f"table {table!r} is unknown; there are options, {', '.join(rows)}")
-        return pd.json_normalize(list(rows[table]))
+        frame = pd.json_normalize(list(rows[table]))
+        return frame if len(frame) else pd.DataFrame(columns=list(_COLUMNS[table]))
 
     def _repr_html_(self) -> str:
         """Return the answer as a small piece of HTML for notebooks."""
@@ -146,6 +147,17 @@ class ClientAssessment:
             f"{len(self.unknowns)} unknowns.</p><ul>{worst}</ul></div>"
         )
 
+
+_COLUMNS = {
+    "calls": (
+        "call_id", "site_id", "file", "start_time", "end_time", "region_code", "in.loss_pct", "in.jitter_ms",
+        "in.late_pct", "in.mos_cqe", "in.r_factor", "out.loss_pct", "out.jitter_ms", "rtt_relay_ms.p50",
+        "rtt_relay_ms.p95", "rtt_media_ms.p50", "rtt_media_ms.p95",
+    ),
+    "findings": ("code", "severity", "text", "site_id", "file"),
+    "rules": ("target", "kind", "port", "transport", "direction", "purpose", "region_code", "source", "retrieved"),
+}  # fmt: skip
+"""Columns that an empty table still has, so that a notebook runs for a client without captures too."""
 
 _SEVERITIES = {"critical": 0, "warning": 1, "info": 2}
 
@@ -227,7 +239,7 @@ def assess_client(
         audit=audit,
         findings=tuple(
             sorted(
-                [*said.findings, *ranked.to_document()["findings"]],
+                [*said.findings, *(_placed(finding, None, None) for finding in ranked.to_document()["findings"])],
                 key=lambda finding: _SEVERITIES.get(finding["severity"], 3),
             )
         ),
@@ -293,7 +305,7 @@ def _shown(client: Client, path: Path) -> str:
     return path.relative_to(client.folder).as_posix() if path.is_relative_to(client.folder) else path.name
 
 
-def _placed(finding: dict[str, Any], site_id: str | None, file: str, **more: str) -> dict[str, Any]:
+def _placed(finding: dict[str, Any], site_id: str | None, file: str | None, **more: str) -> dict[str, Any]:
     return {**finding, "site_id": site_id, "file": file, **more}
 
 
