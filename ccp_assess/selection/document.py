@@ -23,6 +23,7 @@ from ccp_assess.selection.options import unknown_services
 from ccp_assess.selection.outcomes import MEAN, MOS, OVER_150, OVER_300, OVER_LIMIT
 from ccp_assess.selection.ranking import Outcome, Ranking
 from ccp_assess.selection.sizing import size_sites
+from ccp_assess.selection.uncounted import uncounted_journeys
 
 
 def ranking_document(ranking: Ranking) -> dict[str, Any]:
@@ -339,6 +340,17 @@ def _journeys(ranking: Ranking, outcome: Outcome) -> list[dict[str, Any]]:
         for (name, column), component, part in zip(
             statistics.names, statistics.components, statistics.parts, strict=True
         )
+    ] + [
+        {
+            "journey": row.journey,
+            "text": f"{row.text}; no share is known, so they do not count in the ranking",
+            "region_code": row.region_code,
+            "share_pct": None,
+            "mouth_to_ear_ms": row.mouth_to_ear_ms,
+            "mos_cqe": row.mos_cqe,
+            "share_over_400_ms_pct": row.share_over_400_ms_pct,
+        }
+        for row in uncounted_journeys(ranking, outcome)
     ]
 
 
@@ -710,6 +722,11 @@ def _caveats(ranking: Ranking, doubts: Doubt | None) -> list[str]:
         caveats.append(
             f"{' + '.join(leader.regions)} is best in more of the simulated cases than {' + '.join(best.regions)}; "
             f"{' + '.join(best.regions)} is recommended for {_advantage(ranking, best, leader)} on average."
+        )
+    if prepared.use_case.curve == "narrowband":
+        caveats.append(
+            "Not in the comparison, since nothing is known of them: how many calls are internal or conferences, "
+            "toll-free lines as against other lines, whether the wanted numbers can be had in the Region, and cost."
         )
     if doubts is not None and doubts.by_assumption:
         caveats.append("The choice rests on modelled and assumed legs more than on measurements.")
