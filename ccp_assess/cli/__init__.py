@@ -6,6 +6,8 @@ command) and imports what it needs inside its functions, so that ``--help`` is f
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import os
 import sys
@@ -39,7 +41,10 @@ def _root(
 
 def main() -> None:
     """Run the command line: exit 0 done, 1 one line of our own error, 2 usage, 130 interrupted."""
+    gc.disable()  # nothing of what is loaded now is garbage
     _register()
+    gc.enable()
+    atexit.register(gc.freeze)  # the system takes all memory back at once: no last search for garbage in it
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a Windows console's code page must not end a job
             stream.reconfigure(errors="backslashreplace")

@@ -21,7 +21,22 @@ def _capture() -> None:
     """Read captures of the softphone: calls, streams, endpoints."""
 
 
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Keep the collector of cyclic garbage from walking over a hundred thousand rows again and again."""
+    import gc
+
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 @app.command()
+@_collector_at_rest()
 def read(
     files: list[str] = typer.Argument(
         ..., help="Captures (pcap, pcapng, also compressed); `-` for standard input. Several are read as one."
@@ -40,7 +55,7 @@ def read(
 
     if packets and out is None:
         raise typer.BadParameter("--packets needs --out DIR", param_hint="--packets")
-    with _collector_at_rest(), progress_bar() as report, ExitStack() as stack:
+    with progress_bar() as report, ExitStack() as stack:
         on_packets = None
         if out is not None and packets:
             from ccp_assess.assess.capturetables import PacketTable
@@ -60,20 +75,6 @@ def read(
         sys.stdout.writelines(pieces)
     else:
         _print_summary(assessment)
-
-
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Keep the collector of cyclic garbage from walking over a hundred thousand rows again and again."""
-    import gc
-
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def document_pieces(document: dict[str, Any], rows_of: Mapping[str, Iterable[list[str]]]) -> Iterator[str]:
