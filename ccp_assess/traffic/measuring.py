@@ -40,6 +40,7 @@ LARGEST_STEP = 3_000
 """RFC 3550 A.1, MAX_DROPOUT: a larger jump of sequence numbers may be a restart."""
 
 STALL_NS = 100_000_000
+PAUSE_NS = 1_000_000_000
 CLOCK_RATES_HZ = np.array([8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 90_000], np.float64)
 RATES = len(CLOCK_RATES_HZ)
 BY_RFC3551, BY_OPUS, INFERRED = 1, 2, 3
@@ -381,9 +382,14 @@ def settle_rate(s: np.void, final: bool) -> None:
         basis = BY_RFC3551
     elif kind >= 35 and s.step == 960 and s.step_hits * 2 > s.steps and s.paced_ticks > 0:
         ms_per_step = s.paced_ns / 1e6 * 960.0 / s.paced_ticks
+        if s.reordered > 0 and s.ticks > 0 and not 15.0 < ms_per_step < 26.0:
+            # After a late packet the next one in order follows at once: pairs look too fast, the whole does not.
+            ms_per_step = (s.last_ns - s.first_ns) / 1e6 * 960.0 / s.ticks
         if 15.0 < ms_per_step < 26.0 or (final and 10.0 < ms_per_step < 40.0):
             rate = 48_000.0
             basis = BY_OPUS
+    if rate == 0.0 and kind >= 35 and s.reordered > 0 and not final and s.packets < 256:
+        return  # too early to tell another clock from packets out of order
     if rate == 0.0 and s.paced_pairs >= (5 if final else 8) and s.paced_ns > (100_000_000 if final else 200_000_000):
         ratio = s.paced_ticks * 1e9 / s.paced_ns
         tolerance = 0.04 if final else (0.025 if s.packets >= 64 else 0.015)
@@ -582,6 +588,10 @@ def measure(s: np.void, stream: int, row: np.void, seconds: Table, counts: Numbe
         transit_ms = elapsed_ms - s.ticks * 1000.0 / s.rate_hz
         if restarted or timestamp_step != 0:
             late = play(s, transit_ms, gap_ns / 1e6)
+        if gap_ns > PAUSE_NS and abs(gap_ns / 1e6 - timestamp_step * 1000.0 / s.rate_hz) > PAUSE_NS / 2e6:
+            # The sender's time stood still in a pause: what comes after has another base and tells no skew with it.
+            s.skew_count = 0
+            s.skew_width_ms = 0.0
         if s.segments == 1 and delta > 0:
             note_skew(s, elapsed_ms, transit_ms)
     elif s.packets >= LEAST_PACKETS and (s.packets == LEAST_PACKETS or s.packets & (s.packets - 1) == 0):
@@ -742,7 +752,7 @@ def finish(
         close_segment(s)
         s.valid = s.packets >= LEAST_PACKETS and s.plausible * 5 >= s.pairs * 3 and s.timestamp_steps > 0
         s.skew_ppm = np.nan
-        if s.rate_hz > 0 and s.skew_count >= 8 and s.last_ns - s.first_ns > 30_000_000_000:
+        if s.rate_hz > 0 and s.skew_count >= 8 and s.skew_time_ms[s.skew_count - 1] - s.skew_time_ms[0] > 25_000.0:
             n = 0
             for j in range(s.skew_count):  # Theil and Sen: the median of all slopes
                 for k in range(j):

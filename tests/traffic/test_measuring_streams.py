@@ -220,6 +220,28 @@ def test_the_skew_of_the_senders_clock_is_found():
     assert stream["skew_ppm"] == pytest.approx(-80, abs=2)
 
 
+def test_a_pause_of_the_sender_is_no_skew_of_its_clock():
+    pause_ns = 12_000_000_000
+    arrivals = [(START_NS + k * 20_000_000 + (pause_ns if k >= 500 else 0), k, 960 * k, 111) for k in range(1_100)]
+    (stream,), _ = measured(rows_of(arrivals))
+    assert np.isnan(stream["skew_ppm"])
+    long = [(START_NS + k * 20_000_000 + (pause_ns if k >= 500 else 0), k, 960 * k, 111) for k in range(3_000)]
+    (stream,), _ = measured(rows_of(long))
+    assert stream["skew_ppm"] == pytest.approx(0, abs=2)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_packets_out_of_order_leave_the_clock_rate_and_the_playout_alone(seed):
+    rng = random.Random(seed)
+    arrivals = [(START_NS + k * 20_000_000 + abs(round(rng.gauss(0, 30e6))), k, 960 * k, 111) for k in range(1_500)]
+    arrivals.sort()
+    (stream,), _ = measured(rows_of(arrivals))
+    plain = read_plainly(arrivals, 48_000)
+    assert (stream["rate_hz"], stream["reordered"]) == (48_000, plain.reordered)
+    assert stream["jitter_ms"] == pytest.approx(plain.jitter_ms, abs=1e-6)
+    assert stream["play_packets"] > 1_000
+
+
 def test_rtcp_counts_for_the_stream_of_its_sender():
     reports = rows_of([(START_NS + k * 100_000_000, 0, 0, RTCP) for k in range(1, 30)])
     (stream,), _ = measured(rows_of(speech(200)), reports)
