@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccp_assess import errors, regions, tables, units
-from ccp_assess.cli.output import jsonable, printable, write_whole
+from ccp_assess.cli.output import jsonable, printable
+from ccp_assess.files import write_whole
 
 
 def test_an_unknown_region_lists_the_known_ones():

@@ -66,7 +66,7 @@ def _ranges(path: Path | None) -> Any:
 
 
 def _emit(content: str | bytes, out: Path | None) -> None:
-    from ccp_assess.cli.output import write_whole
+    from ccp_assess.files import write_whole
 
     if out is not None:
         write_whole(out, content)
@@ -236,7 +236,8 @@ def watch_ranges(
 ) -> None:
     """Replay dated documents and say what must be done by when."""
     from ccp_assess.allowlist.change import read_instant, watch
-    from ccp_assess.cli.output import printable, write_whole
+    from ccp_assess.cli.output import printable
+    from ccp_assess.files import write_whole
 
     if fetch:
         from ccp_assess.online.ranges import FetchError, fetch_ranges

@@ -17,8 +17,9 @@ def assess(
 ) -> None:
     """Assess everything that a client folder holds and write the client report."""
     from ccp_assess.assess.client_assessment import assess_client
-    from ccp_assess.cli.output import json_text, print_json, printable, write_whole
+    from ccp_assess.cli.output import json_text, print_json, printable
     from ccp_assess.cli.progress import progress_bar
+    from ccp_assess.files import write_whole
     from ccp_assess.report.document import write_report
 
     folder = out or client_dir / "report"

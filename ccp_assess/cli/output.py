@@ -1,13 +1,10 @@
-"""What every command writes: JSON without NaN, files whole or not at all, hostile text made printable."""
+"""What every command writes: JSON without NaN, and hostile text made printable."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 
@@ -81,25 +78,3 @@ def print_json(document: Any) -> None:
         A value made of dicts, sequences, numbers, strings and ``None``.
     """
     sys.stdout.write(json_text(document) + "\n")
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all: beside it first, then rename.
-
-    Parameters
-    ----------
-    path
-        Where it shall stand; missing folders are made.
-    content
-        Text (written as UTF-8) or bytes.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import gzip
 import http.client
-import os
-import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import IO
 
 from ccp_assess.errors import CcpAssessError, ParseError
+from ccp_assess.files import write_whole
 from ccp_assess.ranges import CONNECT, LARGEST_DOCUMENT_BYTES, SOURCE, IpRanges, parse_ranges, read_ranges
 
 TIMEOUT_S = 30.0
@@ -65,7 +64,7 @@ def fetch_ranges(history: Path, url: str | None = None, *, timeout_s: float = TI
         raise _refused(f"{url}: dated {fresh.created}, older than the one here of {before.created}", last)
     _check_resembles(fresh, before, url, last)
     path = history / f"ip-ranges_{fresh.created:%Y-%m-%d-%H-%M-%S}.json.gz"
-    _write(path, content if content.startswith(b"\x1f\x8b") else gzip.compress(content, mtime=0))
+    write_whole(path, content if content.startswith(b"\x1f\x8b") else gzip.compress(content, mtime=0))
     return path, True
 
 
@@ -106,17 +105,3 @@ def _check_resembles(fresh: IpRanges, before: IpRanges | None, url: str, last: P
         has = len(fresh.rows(service))
         if has < KEEP_AT_LEAST * had:
             raise _refused(f"{url}: {service} has {has} rows where it had {had}: the document is not believed", last)
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".fetch.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -10,10 +10,10 @@ import jinja2
 from markupsafe import Markup
 
 from ccp_assess import __version__
+from ccp_assess.files import write_whole
 from ccp_assess.report import content, pictures, words
 from ccp_assess.report.assumptions import assumption_rows
 from ccp_assess.report.figures.map import chosen_regions
-from ccp_assess.report.files import write_whole
 from ccp_assess.report.pdf import print_pdf
 from ccp_assess.report.sizes import allowlist_sizes
 

@@ -14,10 +14,10 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
+from ccp_assess.files import write_whole
 from ccp_assess.report import content
 from ccp_assess.report.assumptions import assumption_rows
 from ccp_assess.report.budgets import site_budgets
-from ccp_assess.report.files import write_whole
 from ccp_assess.report.words import cell_for_spreadsheet
 
 Row = dict[str, Any]

@@ -10,9 +10,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ccp_assess.errors import CcpAssessError
+from ccp_assess.files import write_whole
 from ccp_assess.report import content, figures
 from ccp_assess.report.assumptions import assumption_rows
-from ccp_assess.report.files import write_whole
 from ccp_assess.report.style import png_bytes
 from ccp_assess.report.words import band, clean, day, minute, ms, number, pct
 

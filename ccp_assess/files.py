@@ -23,7 +23,9 @@ def write_whole(path: Path, content: str | bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        Path(name).chmod(0o644)  # mkstemp keeps the file to its owner; a report is for others too
+            file.flush()
+            os.fsync(file.fileno())  # a power cut after the rename must not leave an empty file
+        Path(name).chmod(0o644)  # mkstemp keeps a file to its owner; what we write is to be handed over
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
