@@ -25,7 +25,7 @@ from ccp_assess.traffic.calls import find_calls
 from ccp_assess.traffic.capturefindings import CaptureView, capture_findings
 from ccp_assess.traffic.dialogues import Dialogue, read_dialogues
 from ccp_assess.traffic.endpoints import EndpointRow, find_endpoints
-from ccp_assess.traffic.evidence import Evidence
+from ccp_assess.traffic.evidence import Evidence, relay_end
 from ccp_assess.traffic.findings import CallView, call_findings
 from ccp_assess.traffic.flows import Flow
 from ccp_assess.traffic.handshakes import DtlsHandshake, read_handshakes
@@ -354,7 +354,11 @@ def assess_scan(scanned: Scan, *, host: str | None = None) -> CaptureAssessment:
     )
     by_end = {(row.address, row.port, row.transport): row for row in endpoints}
     tcp_by_end = _tcp_by_end(scanned)
-    calls = tuple(_assess_call(call, scanned, transactions, by_end, tcp_by_end) for call in find_calls(evidence))
+    rejected = _rejected(flows, icmp_errors)
+    calls = tuple(
+        _assess_call(call, scanned, transactions, by_end, tcp_by_end, rejected=rejected)
+        for call in find_calls(evidence)
+    )
     view = CaptureView(
         packets=sum(capture.packets for capture in scanned.captures),
         ended_early=tuple(c.ended_early for c in scanned.captures if c.ended_early),
@@ -406,6 +410,15 @@ def sort_datagrams(scanned: Scan) -> tuple[list[Datagram], list[Datagram], list[
     return lists[0], lists[1], lists[2], lists[3]
 
 
+def _rejected(flows: Sequence[Flow], errors: list[IcmpError]) -> dict[int, list[IcmpError]]:
+    """Sort ICMP errors about packets towards a relay by flow."""
+    found: dict[int, list[IcmpError]] = {}
+    for error in errors:
+        if error.flow is not None and relay_end(flows[error.flow]) == ("b" if error.from_a else "a"):
+            found.setdefault(error.flow, []).append(error)
+    return found
+
+
 def _cut_paths(paths: RelayPaths, datagrams: list[Datagram]) -> dict[PathKey, int]:
     """Find the paths whose connectivity checks the snaplen cut, and when the first was sent."""
     found: dict[PathKey, int] = {}
@@ -423,6 +436,8 @@ def _assess_call(
     transactions: npt.NDArray[np.void],
     by_end: dict[tuple[str, int, str], EndpointRow],
     tcp_by_end: dict[str, list[Flow]],
+    *,
+    rejected: dict[int, list[IcmpError]],
 ) -> CallAssessment:
     relay_rtt = round_trips(transactions, call.relay_rows)
     media_rtt = round_trips(transactions, call.media_rows)
@@ -439,6 +454,7 @@ def _assess_call(
         mos_cqe=inbound.mos_cqe,
         tcp_retransmission_pct=retransmission_pct,
         tcp_packets=packets,
+        icmp_errors=rejected.get(call.flow, ()),
     )
     row = None
     if call.relay is not None:

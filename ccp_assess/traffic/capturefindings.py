@@ -18,6 +18,7 @@ _OWN_ISSUERS = ("amazon", "starfield", "digicert", "symantec", "verisign", "balt
 """Who signs, or once signed, AWS's certificates; another issuer on one of its names is a proxy's."""
 _SERVICE_SUFFIXES = (".amazonaws.com", ".connect.aws", ".awsapps.com", ".cloudfront.net")
 _ENOUGH_SEGMENTS = 200
+_REJECTING = frozenset({"refused", "prohibited", "unreachable"})
 _MOST_TOLD = 5
 
 
@@ -135,15 +136,20 @@ def _where(row: EndpointRow) -> str:
 
 def _endpoints(view: CaptureView) -> list[Finding]:
     found = []
+    # Whoever was refused by ICMP is told so, and not that the packets vanished.
+    rejected = {(e.destination, e.port, e.transport) for e in view.icmp_errors if e.reason in _REJECTING}
     limit = read_limits()["tcp_retransmission_pct"]
     for row in view.endpoints:
         ours = row.role not in {"other", "dns"}
         evidence = {"address": row.address, "port": row.port, "transport": row.transport, "role": row.role}
         if ours and not row.answered and row.packets_out:
-            text = (
-                f"{_where(row)}, role {row.role}, did not answer {counted(row.packets_out, 'packet')}: dropped on "
-                "the way, or the capture sees one direction only."
+            is_rejected = (row.address, row.port, row.transport) in rejected
+            why = (
+                "rejected on the way with an ICMP error."
+                if is_rejected
+                else "dropped on the way, or the capture sees one direction only."
             )
+            text = f"{_where(row)}, role {row.role}, did not answer {counted(row.packets_out, 'packet')}: {why}"
             found.append(_finding("ENDPOINT_UNANSWERED", "warning", text, **evidence, packets_out=row.packets_out))
         if ours and row.connections_refused:
             text = (
@@ -205,7 +211,7 @@ def _blocked(view: CaptureView) -> list[Finding]:
     roles = {(row.address, row.port, row.transport): row for row in view.endpoints}
     grouped: dict[tuple[str, int | None, str, str], int] = {}
     for error in view.icmp_errors:
-        if error.reason in {"refused", "prohibited", "unreachable"}:
+        if error.reason in _REJECTING:
             key = (error.destination, error.port, error.transport, error.kind)
             grouped[key] = grouped.get(key, 0) + 1
     found = []

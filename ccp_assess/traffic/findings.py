@@ -9,6 +9,7 @@ CALL_FAILED_ALLOCATE       the relay refused the allocation (401 twice, 403, 437
 CALL_FAILED_PERMISSION     the relay refused permission or channel
 CALL_FAILED_ICE            allocated, but no connectivity check was answered
 CALL_FAILED_DTLS           connected, but the key exchange was never finished
+CALL_REFUSED_MIDWAY        ICMP errors came back for the workstation's packets while the call went on
 CALL_DROPPED               media and checks from the other side ended while the workstation went on sending
 ONE_WAY_AUDIO              media in one direction only
 OUTAGE                     a gap with missing sequence numbers of a second or more
@@ -61,6 +62,7 @@ import numpy as np
 from ccp_assess.findings import Finding, counted
 from ccp_assess.traffic.callrecords import Call, RoundTrips
 from ccp_assess.traffic.flows import Flow
+from ccp_assess.traffic.icmperrors import IcmpError
 from ccp_assess.traffic.limits import Limit, read_limits
 from ccp_assess.traffic.losswindows import LossWindow, find_loss_window
 from ccp_assess.traffic.streams import RtpStream
@@ -78,6 +80,8 @@ _SILENT_DBOV = 126.5
 _MUTE_SECONDS = 3
 _SMALL_SHARE = 0.75
 _UNHEARD_NS = 2 * NS_PER_S
+_REFUSALS = frozenset({"refused", "prohibited", "unreachable"})
+_FEWEST_REFUSALS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +100,8 @@ class CallView:
         Of the inbound direction; ``None`` if unknown.
     tcp_retransmission_pct, tcp_packets
         Of the same workstation's TCP connections during the call [%], (count).
+    icmp_errors
+        About the workstation's packets to the relay of this call, in order of arrival.
     """
 
     call: Call
@@ -107,6 +113,7 @@ class CallView:
     mos_cqe: float | None = None
     tcp_retransmission_pct: float | None = None
     tcp_packets: int = 0
+    icmp_errors: Sequence[IcmpError] = ()
 
 
 def call_findings(view: CallView) -> list[Finding]:
@@ -125,7 +132,7 @@ def call_findings(view: CallView) -> list[Finding]:
     if view.call.failure is not None:
         return [_failed(view)]
     found = [
-        *_dropped(view),
+        *(_dropped(view) or _refused(view)),
         *_one_way(view),
         *_outages(view),
         *_inbound(view),
@@ -219,6 +226,38 @@ def _last_ns(view: CallView, numbers: tuple[int, ...]) -> int:
     return max(view.streams[n].last_ns for n in numbers)
 
 
+def _refused(view: CallView) -> list[Finding]:
+    """Tell a call whose packets to the relay were answered with ICMP errors while it went on."""
+    call = view.call
+    errors = [e for e in view.icmp_errors if e.reason in _REFUSALS and call.start_ns <= e.time_ns <= call.end_ns]
+    if len(errors) < _FEWEST_REFUSALS or call.relay is None or not call.out_streams:
+        return []
+    first = errors[0]
+    by_relay = first.reporter == call.relay.address
+    where = (
+        f"They came from the relay {first.reporter} itself: it was reached, but no longer held this call."
+        if by_relay
+        else f"They came from {first.reporter}, a firewall or router on the way that lets them through no longer."
+    )
+    text = (
+        f"The call was cut off midway: from second {round((first.time_ns - call.start_ns) / NS_PER_S)} of the call "
+        f"({rfc3339_from_ns(first.time_ns)}) on, {counted(len(errors), 'packet')} of the workstation to the relay came "
+        f"back with an ICMP error ({first.kind.replace('_', ' ')}). {where}"
+    )
+    return [
+        _finding(
+            "CALL_REFUSED_MIDWAY",
+            "critical",
+            text,
+            side="service" if by_relay else "lan_isp",
+            time=rfc3339_from_ns(first.time_ns),
+            reporter=first.reporter,
+            kind=first.kind,
+            errors=len(errors),
+        )
+    ]
+
+
 def _dropped(view: CallView) -> list[Finding]:
     call = view.call
     if not call.in_streams or not call.out_streams:
@@ -236,7 +275,14 @@ def _dropped(view: CallView) -> list[Finding]:
     dead = len(relay_after) > 0 and bool((relay_after["outcome"] == NO_ANSWER).all())
     alive = len(relay_after) > 0 and not dead
     side = "lan_isp" if dead else ("beyond_relay" if alive else "undetermined")
+    closed = dead and any(
+        call.relay is not None and e.reporter == call.relay.address and e.reason == "refused" and e.time_ns <= out_ns
+        for e in view.icmp_errors
+    )
+    if closed:
+        side = "service"
     where = {
+        "service": "The relay's host answered that nobody listens there any more: the relay itself ended.",
         "lan_isp": "The relay itself did not answer any more: the break lies between workstation and relay.",
         "beyond_relay": "The relay still answered: the break lies beyond it.",
         "undetermined": "Nothing was asked of the relay meanwhile, so the place of the break is unknown.",
