@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from ccp_assess.csvtext import Row, choice, integer, optional_text, read_rows, text
 from ccp_assess.errors import ParseError, TableError
 from ccp_assess.prefixes import parse_address
 from ccp_assess.ranges import CONNECT, IpRanges, read_ranges
@@ -154,8 +155,8 @@ def read_patterns() -> tuple[EndpointPattern, ...]:
 
 
 def _reference(name: str) -> list[dict[str, str]]:
-    text = resources.files("ccp_assess.reference").joinpath(name).read_text(encoding="utf-8")
-    return list(csv.DictReader(io.StringIO(text)))
+    content = resources.files("ccp_assess.reference").joinpath(name).read_text(encoding="utf-8")
+    return list(csv.DictReader(io.StringIO(content)))
 
 
 def _asset(row: dict[str, str]) -> dict[str, str]:
@@ -299,58 +300,28 @@ def read_endpoints(path: str | Path) -> tuple[Endpoint, ...]:
     TableError
         Naming file, row and column.
     """
-    name = str(path)
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise TableError(f"cannot be read ({error.strerror})", file=name) from error
-    except UnicodeDecodeError as error:
-        raise TableError(f"is no UTF-8 text (byte {error.start})", file=name) from error
-    first = text.split("\n", 1)[0]
-    try:
-        table = csv.DictReader(io.StringIO(text), delimiter=";" if first.count(";") > first.count(",") else ",")
-        columns = [column.strip().lower() for column in table.fieldnames or ()]
-        table.fieldnames = columns
-        for column in ("region_code", "role", "port", "transport"):
-            if column not in columns:
-                raise TableError(
-                    "is missing; needed are region_code, role, host, port, transport", file=name, row=1, column=column
-                )
-        rows = [(table.line_num, row) for row in table]
-    except csv.Error as error:
-        raise TableError(f"is no CSV table ({error})", file=name) from error
+    rows = read_rows(Path(path), name=str(path), required=("region_code", "role", "port", "transport"))
     if not rows:
-        raise TableError("holds no endpoint; add one row per endpoint", file=name)
-    return tuple(_endpoint(row, name, number) for number, row in rows)
+        raise TableError("holds no endpoint; add one row per endpoint", file=str(path))
+    return tuple(_endpoint(row) for row in rows)
 
 
-def _endpoint(row: dict[str, str | None], file: str, number: int) -> Endpoint:
-    def cell(column: str) -> str:
-        return (row.get(column) or "").strip()
-
-    role, transport = cell("role").lower(), cell("transport").lower()
-    if not cell("region_code"):
-        raise TableError("is empty; name the Region it stands for", file=file, row=number, column="region_code")
-    if role not in ROLES:
-        raise TableError(f"{role!r} is no role; use one of {', '.join(ROLES)}", file=file, row=number, column="role")
-    if transport not in get_args(Transport):
-        raise TableError(f"{transport!r} is neither tcp nor udp", file=file, row=number, column="transport")
-    port = cell("port")
-    if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
-        raise TableError(f"{port!r} is no port from 1 to 65535", file=file, row=number, column="port")
-    address, host = cell("address"), cell("host")
+def _endpoint(row: Row) -> Endpoint:
+    role = choice(row, "role", ROLES)
+    transport = choice(row, "transport", get_args(Transport))
+    address, host = optional_text(row, "address"), optional_text(row, "host")
     if address:
         try:
             parse_address(address)
         except ParseError as error:
-            raise TableError(str(error), file=file, row=number, column="address") from error
+            raise row.wrong("address", str(error)) from error
     if not (host or address):
-        raise TableError("is empty, and so is address; one of them is needed", file=file, row=number, column="host")
+        raise row.wrong("host", "is empty, and so is address; one of them is needed")
     return Endpoint(
-        region_code=cell("region_code"),
+        region_code=text(row, "region_code"),
         role=cast("Role", role),
-        host=host or address,
-        port=int(port),
+        host=host or address or "",
+        port=integer(row, "port", low=1, high=65535),
         transport=cast("Transport", transport),
-        address=address or None,
+        address=address,
     )
