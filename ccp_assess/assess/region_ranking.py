@@ -96,6 +96,8 @@ def client_measurements(client: Client, left_out: list[str], *, captures: bool =
         except CcpAssessError as error:
             left_out.append(f"{name} could not be read and was left out: {error}")
             continue
+        if document.site_id is None:
+            left_out.append(_nobodys(name, "probes"))
         found.extend(measurements_from_documents([replace(document, source=name)]))
     if captures and client.captures:
         found.extend(_from_captures(client, left_out))
@@ -113,6 +115,9 @@ def _from_captures(client: Client, left_out: list[str]) -> Iterator[SiteMeasurem
 
     for file in client.captures:
         name = _shown(client, file.path)
+        if file.site_id is None:
+            left_out.append(_nobodys(name, "captures"))
+            continue
         try:
             read = assess_captures([file.path]).to_document()
         except CcpAssessError as error:
@@ -120,6 +125,10 @@ def _from_captures(client: Client, left_out: list[str]) -> Iterator[SiteMeasurem
             continue
         for one in measurements_from_captures([(file.site_id, read)]):
             yield replace(one, source=name)
+
+
+def _nobodys(name: str, folder: str) -> str:
+    return f"{name} belongs to no site of sites.csv and was left out; put it into {folder}/SITE/ or name it SITE__..."
 
 
 def _shown(client: Client, path: Path) -> str:
