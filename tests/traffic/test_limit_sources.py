@@ -20,3 +20,8 @@ def test_no_source_is_a_document_that_the_client_cannot_read(table):
 def test_every_limit_has_a_source_and_says_where_it_is_our_own():
     assert all(limit.source and limit.retrieved for limit in read_limits().values())
     assert "own judgement" in read_limits()["hold_ms"].source
+
+
+def test_what_is_simulated_and_not_measured_never_is_critical():
+    assert read_limits()["late_pct"].severity_of(50.0) == "warning"
+    assert read_limits()["loss_pct"].severity_of(50.0) == "critical"
