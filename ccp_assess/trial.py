@@ -31,6 +31,9 @@ CONFIDENCE = 0.95
 CLASSES = ("answer", "conference", "transfer")
 """What the page asks to test."""
 
+UNKNOWN_CLASS = "unknown"
+"""A call that counts in the rate but shows none of the classes as tested."""
+
 OUTCOMES = ("ok", "softphone_error", "dropped", "no_audio")
 
 ADVICE = (
@@ -322,7 +325,7 @@ class TrialCall:
     time
         As in the log.
     call_class
-        ``answer``, ``conference`` or ``transfer``.
+        ``answer``, ``conference`` or ``transfer``; ``unknown`` where nothing tells it.
     outcome
         ``ok``, ``softphone_error``, ``dropped`` or ``no_audio``.
     """
@@ -395,6 +398,12 @@ def judge(
             reasons.append(f"AWS asks for more than {MIN_CALLS} calls; {calls} were made.")
         if untested:
             reasons.append(f"Untested: {', '.join(untested)}. Each needs at least one call.")
+            unknown = (by_class or {}).get(UNKNOWN_CLASS, {}).get("calls", 0)
+            if unknown:
+                reasons.append(
+                    f"Calls of unknown class: {unknown}. Captures do not show the class; name it with --class, or log "
+                    "the calls in a CSV."
+                )
         if 100 * failures / calls > LIMIT_PCT:
             reasons.append(ADVICE)
     return TrialResult(
@@ -593,13 +602,14 @@ def count_calls(calls: Iterable[TrialCall], *, sequential: bool = False) -> Tria
     """
     listed = list(calls)
     if not listed:
-        raise TableError("the log holds no call; add one row per call with time, class and outcome")
+        raise TableError("no call to judge; a CSV needs one row per call with time, class and outcome")
     by_class = {
         name: {
             "calls": sum(call.call_class == name for call in listed),
             "failures": sum(call.call_class == name and call.outcome != "ok" for call in listed),
         }
-        for name in CLASSES
+        for name in (*CLASSES, UNKNOWN_CLASS)
+        if name in CLASSES or any(call.call_class == name for call in listed)
     }
     by_outcome = {name: sum(call.outcome == name for call in listed) for name in OUTCOMES}
     failures = len(listed) - by_outcome["ok"]

@@ -10,8 +10,13 @@ import typer
 def trial(
     calls: int | None = typer.Option(None, "--calls", help="Calls made."),
     failures: int | None = typer.Option(None, "--failures", help="Calls that failed."),
-    log: Path | None = typer.Option(None, "--log", help="CSV of calls: time, class, outcome."),
+    log: list[Path] = typer.Option(
+        [], "--log", help="CSV of calls (time, class, outcome) or an agent log of the CCP; may be repeated."
+    ),
     capture: list[Path] = typer.Option([], "--capture", help="Count the calls of a capture; may be repeated."),
+    call_class: str = typer.Option(
+        "unknown", "--class", help="What the captured calls tested: answer, conference or transfer."
+    ),
     sequential: bool = typer.Option(False, "--sequential", help="Judge a log that is still growing, at every look."),
     plan_rate: float | None = typer.Option(None, "--plan", help="How many calls tell a true rate of X % from 2 %."),
     power: float = typer.Option(80.0, "--power", help="Chance that the planned trial decides, in percent."),
@@ -19,9 +24,9 @@ def trial(
 ) -> None:
     """Judge a trial of calls: whether the error rate is below 2 %."""
     from ccp_assess.cli.output import print_json, printable
-    from ccp_assess.trial import count_calls, judge, plan, read_log
+    from ccp_assess.trial import count_calls, judge, plan
 
-    read = log is not None or bool(capture)
+    read = bool(log) or bool(capture)
     if sum((plan_rate is not None, read, calls is not None or failures is not None)) != 1:
         raise typer.BadParameter("give --calls with --failures, or --log FILE, --capture FILE or both, or --plan RATE")
     if plan_rate is not None:
@@ -36,11 +41,10 @@ def trial(
         )
         return
     if read:
-        counted = read_log(log) if log is not None else ()
-        if capture:
-            from ccp_assess.assess.trial_calls import calls_from_captures
+        from ccp_assess.assess.trial_calls import calls_from_captures, calls_from_log
 
-            counted = (*counted, *calls_from_captures(capture))
+        counted = [call for path in log for call in calls_from_log(path)]
+        counted += calls_from_captures(capture, call_class)
         result = count_calls(counted, sequential=sequential)
     elif calls is None or failures is None:
         raise typer.BadParameter("--calls and --failures belong together")
