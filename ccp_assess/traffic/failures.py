@@ -21,6 +21,8 @@ _BESIDE_NS = 30 * NS_PER_S
 """A relay that does not answer while another one does, this long before or after, is no failed call."""
 _CHECKS_NS = 2 * NS_PER_S
 _FEWEST_REQUESTS = 2
+_CHALLENGES = (300, 401, 438)
+"""Answers to an Allocate that ask to try again."""
 _NO_ROWS = np.zeros(0, np.int64)
 
 
@@ -96,7 +98,43 @@ def find_failed_calls(evidence: Evidence, index: TransactionIndex, calls: list[C
         call = _failed_allocation(evidence, index, attempt, asked)
         if call is not None:
             failed.append(call)
-    return failed + _failed_paths(evidence, index, calls)
+    return failed + _refused_beside(evidence, index, calls, attempts) + _failed_paths(evidence, index, calls)
+
+
+def _refused_beside(
+    evidence: Evidence, index: TransactionIndex, calls: list[Call], attempts: list[_Attempt]
+) -> list[Call]:
+    """Find second calls that the relay refused while the workstation's first one went on.
+
+    What is refused before a call has media is a step of that call; what is refused after is another one's, unless a
+    relay grants it at the same time.
+    """
+    failed = []
+    for attempt in attempts:
+        beside = [c for c in calls if c.agent == attempt.agent and c.start_ns <= attempt.last_ns <= c.end_ns]
+        if not beside:
+            continue
+        refused: list[int] = []
+        for number in attempt.flows:
+            rows = index.rows[index.outer_of(number)]
+            rows = rows[rows["method"] == Method.ALLOCATE]
+            is_later = len(rows) > 0 and any(c.start_ns < rows["time_ns"][0] and c.flow != number for c in beside)
+            if is_later and rows["outcome"][-1] == ERROR and rows["error_code"][-1] not in _CHALLENGES:
+                refused.append(number)
+            elif is_later and (rows["outcome"] == SUCCESS).any():
+                refused.clear()
+                break
+        if refused:
+            part = _Attempt(
+                agent=attempt.agent,
+                flows=refused,
+                first_ns=min(evidence.flows[n].first_ns for n in refused),
+                last_ns=max(int(index.rows["answer_ns"][index.outer_of(n)].max()) for n in refused),
+            )
+            call = _failed_allocation(evidence, index, part, refused)
+            if call is not None:
+                failed.append(call)
+    return failed
 
 
 def _touches(call: Call, attempt: _Attempt) -> bool:

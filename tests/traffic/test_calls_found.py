@@ -358,3 +358,28 @@ def test_checks_that_the_snaplen_cut_still_tell_when_the_setup_began():
 def test_relayed_media_without_any_step_of_a_setup_has_no_time_to_first_media():
     call = find_calls(evidence(streams=both_ways(20, 40, 10)))[0]
     assert call.setup.first_media is None
+
+
+@pytest.mark.parametrize("code", [486, 508, 403])
+def test_a_second_call_that_is_refused_while_the_first_goes_on_is_a_failed_call(code):
+    refused = [
+        *pair(5, Method.ALLOCATE, 700, 38.0, error_code=401, flow=1),
+        *pair(5.04, Method.ALLOCATE, 701, 38.0, error_code=code, flow=1),
+    ]
+    rows = [*allocation(0), *checks(1, 10), *refused]
+    flows = [make_flow(), make_flow(a_port=50001, first_ns=seconds(5), last_ns=seconds(6))]
+    calls = find_calls(evidence(flows=flows, stun=rows, streams=both_ways(1.2, 20, 10), handshakes=[handshake(1, 1.1)]))
+    assert [call.failure and call.failure.error_code for call in calls] == [None, code]
+    assert calls[1].start_ns == seconds(5)
+    assert calls[1].flow == 1
+
+
+def test_a_refusal_on_the_way_to_a_call_is_no_call_of_its_own():
+    refused = [
+        *pair(0, Method.ALLOCATE, 700, 38.0, error_code=401, flow=1),
+        *pair(0.04, Method.ALLOCATE, 701, 38.0, error_code=486, flow=1),
+    ]
+    flows = [make_flow(), make_flow(a_port=50001, last_ns=seconds(1))]
+    rows = [*allocation(0), *checks(1, 10), *refused]
+    calls = find_calls(evidence(flows=flows, stun=rows, streams=both_ways(1.2, 20, 10), handshakes=[handshake(1, 1.1)]))
+    assert [call.failure for call in calls] == [None]
