@@ -7,6 +7,7 @@ datagram is kept as one record.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ CLIENT_HELLO, SERVER_HELLO, HELLO_VERIFY_REQUEST, CERTIFICATE = 1, 2, 3, 11
 
 _VERSIONS = frozenset({0xFEFF, 0xFEFD, 0xFEFC, 0x0100})
 _MAX_CID_BYTES = 20
+_FRAGMENT_HEAD = struct.Struct(">QI")
 
 
 class Record(NamedTuple):
@@ -233,10 +235,10 @@ def parse_fragments(record: Record) -> list[Fragment]:
     fragments: list[Fragment] = []
     data, position = record.fragment, 0
     while position + 12 <= len(data):
-        total = int.from_bytes(data[position + 1 : position + 4], "big")
-        message_sequence = int.from_bytes(data[position + 4 : position + 6], "big")
-        offset = int.from_bytes(data[position + 6 : position + 9], "big")
-        size = int.from_bytes(data[position + 9 : position + 12], "big")
+        # Type (8 bits), length (24), message number (16), fragment offset (24), fragment length (24).
+        first, last = _FRAGMENT_HEAD.unpack_from(data, position)
+        total, message_sequence = first >> 32 & 0xFFFFFF, first >> 16 & 0xFFFF
+        offset, size = (first & 0xFFFF) << 8 | last >> 24, last & 0xFFFFFF
         if offset + size > total or total > tls.MAX_HANDSHAKE_BYTES:
             break
         start = position + 12
