@@ -361,6 +361,7 @@ def assess_scan(scanned: Scan, *, host: str | None = None) -> CaptureAssessment:
     )
     view = CaptureView(
         packets=sum(capture.packets for capture in scanned.captures),
+        snaplen_cut=sum(capture.snaplen_cut for capture in scanned.captures),
         ended_early=tuple(c.ended_early for c in scanned.captures if c.ended_early),
         dropped=sum(interface.dropped or 0 for interface in scanned.interfaces),
         limits_hit=scanned.limits_hit,

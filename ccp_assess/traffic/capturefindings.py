@@ -36,6 +36,8 @@ class CaptureView:
         Frames that the capturing system lost (count).
     endpoints, lookups, dialogues, quic, icmp_errors, calls
         What was found.
+    snaplen_cut
+        Frames that the capture shortened (count).
     """
 
     packets: int
@@ -48,6 +50,7 @@ class CaptureView:
     quic: tuple[QuicConnection, ...] = ()
     icmp_errors: tuple[IcmpError, ...] = ()
     calls: tuple[Call, ...] = ()
+    snaplen_cut: int = 0
 
 
 def capture_findings(view: CaptureView) -> list[Finding]:
@@ -66,6 +69,11 @@ def capture_findings(view: CaptureView) -> list[Finding]:
     found = [*_file(view), *_names(view), *_endpoints(view), *_proxies(view), *_blocked(view)]
     if view.packets and not view.calls:
         text = "No call and no attempt at one was found: no media, no relay allocation that failed."
+        if view.snaplen_cut > view.packets // 2:
+            text += (
+                f" But {view.snaplen_cut} of {view.packets} packets were cut short by the capture: a call may be there "
+                "that cannot be seen (128 bytes a packet are enough)."
+            )
         found.append(_finding("NO_MEDIA", "info", text))
     order = {"critical": 0, "warning": 1, "info": 2}
     return sorted(found, key=lambda finding: order[finding.severity])
@@ -152,9 +160,10 @@ def _endpoints(view: CaptureView) -> list[Finding]:
             text = f"{_where(row)}, role {row.role}, did not answer {counted(row.packets_out, 'packet')}: {why}"
             found.append(_finding("ENDPOINT_UNANSWERED", "warning", text, **evidence, packets_out=row.packets_out))
         if ours and row.connections_refused:
-            text = (
-                f"{_where(row)}, role {row.role}, refused {row.connections_refused} of "
-                f"{counted(row.connections, 'connection')}."
+            text = f"{_where(row)}, role {row.role}, refused " + (
+                "its only connection."
+                if row.connections == 1
+                else f"{row.connections_refused} of {row.connections} connections."
             )
             found.append(_finding("ENDPOINT_REFUSED", "critical", text, **evidence, refused=row.connections_refused))
         total = row.packets_in + row.packets_out

@@ -81,3 +81,11 @@ def test_an_endpoint_that_was_refused_is_not_called_dropped():
 
     assert "dropped on the way" in text(())
     assert "rejected on the way with an ICMP error" in text((refusal(1, GATEWAY),))
+
+
+def test_a_capture_that_cut_its_packets_is_not_called_empty_of_calls_without_saying_so():
+    def text(cut):
+        return next(f.text for f in capture_findings(CaptureView(packets=100, snaplen_cut=cut)) if f.code == "NO_MEDIA")
+
+    assert "cut short" not in text(0)
+    assert "98 of 100 packets were cut short by the capture" in text(98)
