@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from ccp_assess.allowlist.rules import Allowlist
 from ccp_assess.endpoints import EVERY_REGION, read_patterns
 from ccp_assess.errors import AllowlistError, ParseError
 from ccp_assess.prefixes import parse_address, parse_prefix
+
+AT_ONCE = 16
+"""Lines tested at the same time: where all is blocked, a whole request still ends in some ten attempts' time."""
 
 Colour = Literal["green", "red", "untested"]
 
@@ -177,22 +183,31 @@ def _line(number: int, row: Any, name: str) -> RequestLine:
 
 @dataclass(slots=True)
 class _Round:
-    """One round of tests; nothing is asked twice."""
+    """One round of tests by several threads; nothing is asked twice."""
 
     prober: Prober
-    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    reached: dict[tuple[str, int, str], Reach] = field(default_factory=dict)
+    asked: dict[Hashable, Future[Any]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def resolve(self, host: str) -> tuple[str, ...]:
-        if host not in self.names:
-            self.names[host] = self.prober.resolve(host)
-        return self.names[host]
+        found: tuple[str, ...] = self._once(host, lambda: self.prober.resolve(host))
+        return found
 
     def reach(self, address: str, port: int, transport: str) -> Reach:
-        key = (address, port, transport)
-        if key not in self.reached:
-            self.reached[key] = (self.prober.stun if transport == "udp" else self.prober.tcp)(address, port)
-        return self.reached[key]
+        attempt = self.prober.stun if transport == "udp" else self.prober.tcp
+        met: Reach = self._once((address, port, transport), lambda: attempt(address, port))
+        return met
+
+    def _once(self, key: Hashable, ask: Callable[[], Any]) -> Any:
+        with self.lock:
+            mine = key not in self.asked
+            future = self.asked.setdefault(key, Future())
+        if mine:
+            try:
+                future.set_result(ask())
+            except BaseException as error:  # noqa: BLE001  # whoever waits for the same answer must not wait for ever
+                future.set_exception(error)
+        return future.result()
 
 
 def verify(
@@ -230,7 +245,41 @@ def verify(
     ]
     candidates = list(dict.fromkeys([*known, *(name.lower() for name in named)]))
     tests = _Round(prober)
-    return tuple(_verified(line, candidates, tests) for line in lines)
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        return tuple(pool.map(lambda line: _verified(line, candidates, tests), lines))
+
+
+def request_lines(allowlist: Allowlist) -> tuple[RequestLine, ...]:
+    """Return built rules as lines to test.
+
+    Parameters
+    ----------
+    allowlist
+        The built rules.
+
+    Returns
+    -------
+    lines
+        Numbered from 1.
+    """
+    return tuple(_line(number, rule.to_row(), "rules") for number, rule in enumerate(allowlist.rules, 1))
+
+
+def verified_document(results: Sequence[Verified]) -> dict[str, Any]:
+    """Return verified lines as JSON.
+
+    Parameters
+    ----------
+    results
+        One entry per line.
+
+    Returns
+    -------
+    document
+        ``lines``, and ``counts`` per colour.
+    """
+    counts = {colour: sum(row.colour == colour for row in results) for colour in ("green", "red", "untested")}
+    return {"lines": [row.to_row() for row in results], "counts": counts}
 
 
 def _verified(line: RequestLine, candidates: Sequence[str], tests: _Round) -> Verified:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ccp_assess.allowlist import Rule, audit, build, read_client_rules
 from ccp_assess.allowlist.contacts import Contact, judge_contacts
+from ccp_assess.allowlist.verify import Prober, request_lines, verified_document, verify
 from ccp_assess.ranges import IpRanges
 
 
@@ -56,6 +57,52 @@ def audit_capture(
         document["missing"] += found["missing"]
         document["notes"] += found["notes"]
     return document
+
+
+def audit_live(
+    document: dict[str, Any],
+    regions: Sequence[str],
+    option: str,
+    prober: Prober,
+    *,
+    ranges: IpRanges | None = None,
+    switches: dict[str, Any] | None = None,
+    hosts: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Probe every required rule and add the answers to an audit.
+
+    Parameters
+    ----------
+    document
+        The audit so far.
+    regions
+        Codes such as ``eu-west-2``.
+    option
+        ``domains``, ``addresses`` or ``hybrid``.
+    prober
+        Reaches the network, with a deadline for every attempt.
+    ranges
+        Published ranges; ``None`` for the shipped snapshot.
+    switches
+        The client's choices.
+    hosts
+        Real names that stand for wildcards.
+
+    Returns
+    -------
+    document
+        With ``live`` as ``allowlist verify`` prints it, and a note for each rule that the client has on paper but that
+        does not let the probe through.
+    """
+    built = build(regions, option, ranges=ranges, **(switches or {}))  # type: ignore[arg-type]
+    results = verify(request_lines(built), regions, prober, hosts=hosts)
+    covered = {(row.get("target"), str(row.get("port")), row.get("transport")) for row in document["covered"]}
+    notes = [
+        f"{row.line.target} {row.line.port}/{row.line.transport} is in the rules, but no probe passes: {row.text}"
+        for row in results
+        if row.colour == "red" and (row.line.target, row.line.port, row.line.transport) in covered
+    ]
+    return {**document, "live": verified_document(results), "notes": [*document["notes"], *notes]}
 
 
 def _contact(row: dict[str, Any]) -> Contact:

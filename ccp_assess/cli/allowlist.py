@@ -51,6 +51,8 @@ EC2_GLOBAL = typer.Option(False, "--ec2-global", help="Also the EC2 entries that
 SHIFT = typer.Option(None, "--shift", help="Length of a shift, such as 8h.")
 BREAKS = typer.Option(None, "--breaks", help="Breaks on top of it, such as 1h.")
 RANGES = typer.Option(None, "--ip-ranges", help="An ip-ranges.json (plain or gzip) instead of the shipped snapshot.")
+HOST = typer.Option([], "--host", help="A real name that stands for a wildcard; may be repeated.")
+TIMEOUT = typer.Option(3.0, "--timeout", min=0.1, max=60, help="Seconds per attempt.")
 AS_JSON = typer.Option(False, "--json", help="Print one JSON document.")
 OUT = typer.Option(None, "--out", help="Write to this file instead of standard output.")
 
@@ -282,13 +284,16 @@ def audit_rules(
     ec2_global: bool = EC2_GLOBAL,
     ip_ranges: Path | None = RANGES,
     capture: list[Path] = typer.Option([], "--capture", help="Hold what a capture contacted against the rules."),
+    live: bool = typer.Option(False, "--live", help="Also probe each required rule from this workstation, now."),
+    host: list[str] = HOST,
+    timeout: float = TIMEOUT,
     as_json: bool = AS_JSON,
 ) -> None:
     """Hold a client's rules, or a capture, against what is required."""
     from ccp_assess.cli.output import print_json
 
-    if rules is None and not capture:
-        raise typer.BadParameter("name the file of RULES, or a --capture FILE")
+    if rules is None and not capture and not live:
+        raise typer.BadParameter("name the file of RULES, a --capture FILE, or --live")
     switches: dict[str, Any] = {
         "turn": turn,
         "static": static,
@@ -311,17 +316,32 @@ def audit_rules(
         document = audit_capture(
             capture, _regions(region), option, rules=rules, ranges=_ranges(ip_ranges), switches=switches
         )
-    else:
+    elif rules is not None:
         from ccp_assess.allowlist import audit, read_client_rules
 
         found = audit(
-            read_client_rules(rules or Path()),
+            read_client_rules(rules),
             _regions(region),
             option,  # type: ignore[arg-type]  # checked by audit
             ranges=_ranges(ip_ranges),
             **switches,
         )
         document = found.to_document()
+    else:
+        document = {"missing": [], "too_wide": [], "stale": [], "covered": [], "notes": []}
+    if live:
+        from ccp_assess.assess.allowlist_audit import audit_live
+        from ccp_assess.probe.reach import SocketProber
+
+        document = audit_live(
+            document,
+            _regions(region),
+            option,
+            SocketProber(timeout),
+            ranges=_ranges(ip_ranges),
+            switches=switches,
+            hosts=host,
+        )
     if as_json:
         print_json(document)
         return
@@ -343,8 +363,15 @@ def _shown_audit(document: dict[str, Any]) -> None:
         by = ", ".join(f"line {held['line']}" for held in row.get("covered_by", []))
         lines.append(f"covered   {row['target']} {row['port']}/{row['transport']}" + (f" by {by}" if by else ""))
     keys = ("missing", "too_wide", "stale", "covered")
+    lines += [
+        f"live {row['result']:<8} {row['target']} {row['port']}/{row['transport']}: {row['text']}"
+        for row in document.get("live", {}).get("lines", ())
+    ]
     lines += [f"- {note}" for note in document["notes"]]
-    lines.append(", ".join(f"{len(document[key])} {key.replace('_', ' ')}" for key in keys) + ".")
+    if any(document[key] for key in keys) or "live" not in document:
+        lines.append(", ".join(f"{len(document[key])} {key.replace('_', ' ')}" for key in keys) + ".")
+    if "live" in document:
+        lines.append("live: " + ", ".join(f"{n} {colour}" for colour, n in document["live"]["counts"].items()) + ".")
     typer.echo("\n".join(printable(line) for line in lines))
 
 
@@ -352,12 +379,12 @@ def _shown_audit(document: dict[str, Any]) -> None:
 def verify_request(
     request: Path = typer.Argument(help="REQUEST.json, written by allowlist build --format json."),
     line: list[int] = typer.Option([], "--line", help="Only this line; may be repeated."),
-    host: list[str] = typer.Option([], "--host", help="A real name that stands for a wildcard; may be repeated."),
-    timeout: float = typer.Option(3.0, "--timeout", min=0.1, max=60, help="Seconds per attempt."),
+    host: list[str] = HOST,
+    timeout: float = TIMEOUT,
     as_json: bool = AS_JSON,
 ) -> None:
     """Re-run the tests of a change request: every line green, red or untested."""
-    from ccp_assess.allowlist.verify import read_request, verify
+    from ccp_assess.allowlist.verify import read_request, verified_document, verify
     from ccp_assess.cli.output import print_json, printable
     from ccp_assess.errors import AllowlistError
     from ccp_assess.probe.reach import SocketProber
@@ -367,16 +394,16 @@ def verify_request(
     if not wanted:
         raise AllowlistError(f"{request}: no line {line[0]}; it has lines 1 to {len(lines)}")
     results = verify(wanted, regions, SocketProber(timeout), hosts=host)
-    counts = {colour: sum(row.colour == colour for row in results) for colour in ("green", "red", "untested")}
+    document = verified_document(results)
     if as_json:
-        print_json({"lines": [row.to_row() for row in results], "counts": counts})
+        print_json(document)
         return
     colours = {"green": typer.colors.GREEN, "red": typer.colors.RED, "untested": typer.colors.YELLOW}
     for row in results:
         word = typer.style(f"{row.colour.upper():<8}", fg=colours[row.colour])
         told = f"{row.line.number:>4} {row.line.target} {row.line.port}/{row.line.transport}: {row.text}"
         typer.echo(f"{word} {printable(told)}")
-    typer.echo(", ".join(f"{number} {colour}" for colour, number in counts.items()) + ".")
+    typer.echo(", ".join(f"{number} {colour}" for colour, number in document["counts"].items()) + ".")
 
 
 @app.command("formats")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ccp_assess.allowlist import build
-from ccp_assess.allowlist.verify import Reach, Verified, read_request, verify
+from ccp_assess.allowlist.verify import Reach, Verified, read_request, request_lines, verify
+from ccp_assess.assess.allowlist_audit import audit_live
 from ccp_assess.errors import AllowlistError
 from ccp_assess.probe.reach import SocketProber
 
@@ -170,3 +171,25 @@ def test_a_real_connection_is_told_from_a_refusal() -> None:
 def test_a_name_resolves_or_not() -> None:
     assert "127.0.0.1" in SocketProber().resolve("localhost")
     assert SocketProber(timeout_s=1).resolve("a" * 300) == ()
+
+
+def test_a_live_audit_probes_each_required_rule_and_names_rules_that_do_not_work() -> None:
+    built = build(["eu-west-2"], "domains", instance="acme")
+    covered = [rule.to_row() for rule in built.rules]
+    document = {"missing": [], "too_wide": [], "stale": [], "covered": covered, "notes": []}
+    found = audit_live(document, ["eu-west-2"], "domains", Pretended("18.130.1.1"), switches={"instance": "acme"})
+    results = {row["target"]: row["result"] for row in found["live"]["lines"]}
+    assert len(found["live"]["lines"]) == len(built.rules)
+    assert results["https://acme.my.connect.aws/ccp-v2"] == "green"
+    assert results["participant.connect.eu-west-2.amazonaws.com"] == "red"
+    assert any(note.startswith("participant.connect.eu-west-2.amazonaws.com 443/tcp is in") for note in found["notes"])
+    assert not any("acme.my.connect.aws/ccp-v2" in note for note in found["notes"])
+
+
+def test_a_prober_that_breaks_does_not_hang_the_others() -> None:
+    class Broken(Pretended):
+        def resolve(self, host: str) -> tuple[str, ...]:
+            raise OSError(host)
+
+    with pytest.raises(OSError, match="connect"):
+        verify(request_lines(build(["eu-west-2"], "domains", instance="acme")), ["eu-west-2"], Broken())
