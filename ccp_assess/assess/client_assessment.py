@@ -7,28 +7,23 @@ costs that file and is said; it never costs the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ccp_assess.allowlist import audit, build, read_client_rules
-from ccp_assess.assess.captures import assess_captures
-from ccp_assess.assess.measurements import measurements_from_captures, measurements_from_documents
+from ccp_assess.assess.evidence import Evidence, LeftOut, Progress, read_evidence, shown, unreadable
 from ccp_assess.client import Client, read_client
 from ccp_assess.errors import CcpAssessError
-from ccp_assess.paths import ProbeDocument, vantage_from_name
-from ccp_assess.probe.imports import probe_document_json, read_probe_file
+from ccp_assess.probe.imports import probe_document_json
 from ccp_assess.selection.ranking import Ranking, rank
 from ccp_assess.services import offers
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,13 +164,11 @@ class _Said:
     findings: list[dict[str, Any]] = field(default_factory=list)
     unknowns: list[str] = field(default_factory=list)
 
-    def left_out(self, name: str, site_id: str | None, code: str, error: CcpAssessError) -> None:
-        """Say that a file could not be read, among the findings and among the unknowns."""
-        text = f"{name} could not be read and was left out: {error}"
-        self.findings.append(
-            _placed({"code": code, "severity": "warning", "text": text, "evidence": {}}, site_id, name)
-        )
-        self.unknowns.append(text)
+    def left_out(self, one: LeftOut) -> None:
+        """Say that a file does not count, among the findings and among the unknowns."""
+        told = {"code": one.code, "severity": "warning", "text": one.text, "evidence": {}}
+        self.findings.append(_placed(told, one.site_id, one.file))
+        self.unknowns.append(one.text)
 
 
 def assess_client(
@@ -206,8 +199,10 @@ def assess_client(
     """
     client = read_client(Path(folder))
     said = _Said(unknowns=list(client.unknowns))
-    captures = tuple(_read_captures(client, said, progress))
-    documents = tuple(_read_probes(client, said, progress))
+    evidence = read_evidence(client, progress=progress)
+    for one in evidence.left_out:
+        said.left_out(one)
+    _tell_captures(evidence, said)
     if progress:
         progress("ranking the Regions", 0, 1)
     ranked = rank(
@@ -215,10 +210,7 @@ def assess_client(
         callers=client.callers,
         transfers=client.transfers,
         reroutes=client.reroutes,
-        measurements=(
-            *measurements_from_documents(documents),
-            *measurements_from_captures((entry["site_id"], entry["document"]) for entry in captures),
-        ),
+        measurements=evidence.measurements,
         constraints=client.constraints,
         weights=client.weights,
         instances=instances,
@@ -233,8 +225,8 @@ def assess_client(
     return ClientAssessment(
         client=client,
         ranked=ranked,
-        captures=captures,
-        measurements=tuple(probe_document_json(document) for document in documents),
+        captures=evidence.captures,
+        measurements=tuple(probe_document_json(document) for document in evidence.documents),
         allowlist=allowlist,
         audit=audit,
         findings=tuple(
@@ -248,46 +240,15 @@ def assess_client(
     )
 
 
-def _read_captures(client: Client, said: _Said, progress: Progress | None) -> Iterable[dict[str, Any]]:
-    """Read each capture; one that cannot be read is said and left out."""
-    for number, file in enumerate(client.captures):
-        name = _shown(client, file.path)
-        if progress:
-            progress(f"reading {name}", number, len(client.captures))
-        try:
-            read = assess_captures([file.path])
-            document, seconds = read.to_document(), read.rows("seconds")
-        except CcpAssessError as error:
-            said.left_out(name, file.site_id, "CAPTURE_UNREADABLE", error)
-            continue
-        said.findings.extend(_placed(finding, file.site_id, name) for finding in document["findings"])
+def _tell_captures(evidence: Evidence, said: _Said) -> None:
+    """Take over what the captures and their calls were found to show."""
+    for entry in evidence.captures:
+        site_id, name, document = entry["site_id"], entry["file"], entry["document"]
+        said.findings.extend(_placed(finding, site_id, name) for finding in document["findings"])
         for call in document["calls"]:
             said.findings.extend(
-                _placed(finding, file.site_id, name, call_id=call["call_id"]) for finding in call["findings"]
+                _placed(finding, site_id, name, call_id=call["call_id"]) for finding in call["findings"]
             )
-        yield {
-            "site_id": file.site_id,
-            "file": name,
-            "vantage": vantage_from_name(file.path.name),
-            "document": document,
-            "seconds": seconds,
-        }
-    if progress and client.captures:
-        progress("captures read", len(client.captures), len(client.captures))
-
-
-def _read_probes(client: Client, said: _Said, progress: Progress | None) -> Iterable[ProbeDocument]:
-    """Read each trace; one that cannot be read is said and left out."""
-    for number, file in enumerate(client.probes):
-        name = _shown(client, file.path)
-        if progress:
-            progress(f"reading {name}", number, len(client.probes))
-        try:
-            document = read_probe_file(file.path, site_id=file.site_id)
-        except CcpAssessError as error:
-            said.left_out(name, file.site_id, "PROBE_UNREADABLE", error)
-            continue
-        yield replace(document, source=name)
 
 
 def _allowlist_for(client: Client, ranked: Ranking, said: _Said) -> dict[str, Any] | None:
@@ -298,11 +259,6 @@ def _allowlist_for(client: Client, ranked: Ranking, said: _Said) -> dict[str, An
         return None
     subnets = tuple(dict.fromkeys(subnet for site in client.sites for subnet in site.subnets))
     return build(regions, option="domains", from_subnets=subnets).to_document()
-
-
-def _shown(client: Client, path: Path) -> str:
-    """Name a file as it stands in the client folder."""
-    return path.relative_to(client.folder).as_posix() if path.is_relative_to(client.folder) else path.name
 
 
 def _placed(finding: dict[str, Any], site_id: str | None, file: str | None, **more: str) -> dict[str, Any]:
@@ -319,11 +275,11 @@ def _audit_rules(client: Client, ranked: Ranking, said: _Said) -> Iterable[dict[
             "The client's firewall rules are unknown: put an export of them into rules/ to have them audited."
         )
     for file in client.rules:
-        name = _shown(client, file.path)
+        name = shown(client, file.path)
         try:
             document = audit(read_client_rules(file.path), regions).to_document()
         except CcpAssessError as error:
-            said.left_out(name, file.site_id, "RULES_UNREADABLE", error)
+            said.left_out(unreadable("RULES_UNREADABLE", file, name, error))
             continue
         said.findings.extend(
             _placed(finding, file.site_id, name) for finding in _audit_findings(name, regions, document)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ccp_assess.assess.region_ranking import rank_client
 
 MTR = """Start: 2026-11-23T09:00:00+0000
@@ -25,6 +27,7 @@ def test_a_capture_of_an_unknown_site_is_left_out_by_name(tmp_path):
     (tmp_path / "client.toml").write_text("", encoding="utf-8")
     (tmp_path / "sites.csv").write_text('site_id,place,agents\nLIS,"Lisbon, PT",5\n', encoding="utf-8")
     (tmp_path / "captures").mkdir()
-    (tmp_path / "captures" / "PORTO__call.pcap").write_bytes(b"")
+    call = Path(__file__).resolve().parents[2] / "data" / "sample" / "captures" / "DEN" / "bench__desk-call.pcap"
+    (tmp_path / "captures" / "PORTO__call.pcap").write_bytes(call.read_bytes())
     _, left_out = rank_client(tmp_path, draws=50)
     assert any("PORTO__call.pcap belongs to no site" in sentence for sentence in left_out)
