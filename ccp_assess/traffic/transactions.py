@@ -3,7 +3,7 @@
 Connectivity checks come by the hundred thousand in a long capture, so they are joined as columns; one row of
 `TRANSACTION_ROW` is one transaction. Level and direction decide what a round trip means: outside the relayed data it is
 workstation ↔ relay, inside and asked by us it is workstation ↔ media server, inside and asked by the other side it
-shows the local stack only (facts 2.7).
+shows the local stack only.
 """
 
 from __future__ import annotations
