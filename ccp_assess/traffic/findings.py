@@ -9,7 +9,7 @@ CALL_FAILED_ALLOCATE       the relay refused the allocation (401 twice, 403, 437
 CALL_FAILED_PERMISSION     the relay refused permission or channel
 CALL_FAILED_ICE            allocated, but no connectivity check was answered
 CALL_FAILED_DTLS           connected, but the key exchange was never finished
-CALL_REFUSED_MIDWAY        ICMP errors came back for the workstation's packets while the call went on
+CALL_DROPPED_REFUSED       ICMP errors came back for the workstation's packets while the call went on
 CALL_DROPPED               media and checks from the other side ended while the workstation went on sending
 ONE_WAY_AUDIO              media in one direction only
 OUTAGE                     a gap with missing sequence numbers of a second or more
@@ -246,7 +246,7 @@ def _refused(view: CallView) -> list[Finding]:
     )
     return [
         _finding(
-            "CALL_REFUSED_MIDWAY",
+            "CALL_DROPPED_REFUSED",
             "critical",
             text,
             side="service" if by_relay else "lan_isp",

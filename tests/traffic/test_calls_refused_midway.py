@@ -45,7 +45,7 @@ def grave(view_):
 
 def test_a_firewall_that_begins_to_refuse_is_named_with_the_second():
     (finding,) = grave(view([refusal(10 + k * 0.02, GATEWAY) for k in range(500)]))
-    assert (finding.code, finding.evidence["side"]) == ("CALL_REFUSED_MIDWAY", "lan_isp")
+    assert (finding.code, finding.evidence["side"]) == ("CALL_DROPPED_REFUSED", "lan_isp")
     assert finding.evidence["errors"] == 500
     assert "from second 10 of the call" in finding.text
     assert GATEWAY in finding.text
