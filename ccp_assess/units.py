@@ -16,7 +16,7 @@ NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
 
 LIGHT_IN_FIBRE_KM_PER_MS = 200.0
-"""Speed of light in optical fibre [km/ms]: about 0.66 c (refractive index 1.47 to 1.5), as in SLAC's directness of paths."""
+"""Speed of light in optical fibre [km/ms]: about 0.66 c, as in the directness measure of SLAC's PingER project."""
 
 
 def ms_from_ns(duration_ns: int) -> float:
