@@ -210,7 +210,9 @@ class _Check:
         self._told: list[str] = []
         self._published: dict[Addresses, bool] = {}
         self._any_v6 = any(
-            row.destination is None or row.destination[1] for row in client.rules if not row.hosts and row.allow
+            (row.destination is None or row.destination[1]) and (row.source is None or row.source[1])
+            for row in client.rules
+            if not row.hosts and row.allow
         )
 
     def _needed(self, port: str, transport: str) -> list[Prefix]:
@@ -222,7 +224,9 @@ class _Check:
 
     def notes(self) -> tuple[str, ...]:
         """Return what the audit could not look at."""
-        restricted = not self.sources and any(row.source is not None for row in self.client.rules)
+        restricted = not self.sources and any(
+            row.source is not None and row.source[0] != (_ALL_V4,) for row in self.client.rules
+        )
         told = ["Some rules hold for certain sources only; give --from SUBNET to check them for your sites."]
         return (*self._told, *(told if restricted else ()))
 
@@ -390,13 +394,15 @@ class _Check:
             return row | {"covered_by": [_rule_row(self.client.rules[n]) for n in numbers[:SHOWN_RULES]]}, True
         needed = self.needed[rule.port, rule.transport]
         let = self._towards("outbound", rule.transport, rule.port)
-        versions = [version for version in (4, 6) if version == 4 or self._any_v6]
+        own = {source.version for source in self.sources}
+        versions = [version for version in (4, 6) if version in own or (not own and (version == 4 or self._any_v6))]
         if all(needed[version] for version in versions[:1]) and all(
             not subtract(needed[version], let.spans[version]) for version in versions
         ):
-            first = needed[4][0]
+            version = versions[0]
+            first = needed[version][0]
             row["note"] = "covered by address blocks: every published block that could answer is let through"
-            block = Prefix(4, first[0], 32)
+            block = Prefix(version, first[0], 32 if version == 4 else 128)
             return row | {"covered_by": self._deciding(let, block)}, True
         return row | {"severity": "critical"}, False
 
@@ -540,6 +546,9 @@ def _all_of(sets: Sequence[Spans]) -> Spans:
     for other in sets[1:]:
         held = intersect(held, other)
     return held
+
+
+_ALL_V4 = (0, 2**32 - 1)
 
 
 class _Counter:

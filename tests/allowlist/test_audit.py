@@ -584,3 +584,34 @@ def test_damaged_files_end_in_rules_or_in_our_error(name: str, data: st.DataObje
 def test_what_was_not_understood_is_told() -> None:
     found = check(IPTABLES.replace("COMMIT", "-A CCP -m geoip --dst-cc US -j ACCEPT\nCOMMIT"))
     assert any("geoip" in note for note in found.notes)
+
+
+ASA_OF_A_SITE = """ASA Version 9.16(2)
+access-list OUT extended permit udp any 15.193.0.0 255.255.224.0 eq 3478
+access-list OUT extended permit tcp 10.0.0.0 255.0.0.0 any eq https log
+access-list OUT extended deny ip any any
+"""
+
+
+@pytest.mark.parametrize("subnets", [[], ["10.0.0.0/8"], ["10.1.0.0/16"]])
+def test_names_need_no_ipv6_where_the_workstations_that_are_let_out_have_none(subnets: list[str]) -> None:
+    found = audit(
+        parse_client_rules(ASA_OF_A_SITE, name="asa.txt"),
+        ["eu-west-2"],
+        "hybrid",
+        instance="acme",
+        from_subnets=subnets,
+    )
+    missing = [row["target"] for row in found.to_document()["missing"] if row["port"] == "443"]
+    assert missing == []
+
+
+def test_a_site_that_is_not_let_out_misses_all_names() -> None:
+    found = audit(
+        parse_client_rules(ASA_OF_A_SITE, name="asa.txt"),
+        ["eu-west-2"],
+        "hybrid",
+        instance="acme",
+        from_subnets=["10.0.0.0/8", "192.168.0.0/24"],
+    ).to_document()
+    assert "participant.connect.eu-west-2.amazonaws.com" in {row["target"] for row in found["missing"]}
