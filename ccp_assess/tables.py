@@ -248,6 +248,9 @@ COLUMNS: dict[str, Column] = {
         _column("target", "text", "", "Target", "What a firewall rule lets through: a name, a block or a URL."),
         _column("purpose", "text", "", "Purpose", "Why a rule is needed."),
         _column("from", "text", "", "From", "Source addresses of a rule."),
+        _column("symptom", "text", "", "Symptom", "What the agent sees if a rule is missing."),
+        _column("deadline", "instant", "", "Deadline", "Until when a new block must be allowed: 30 days."),
+        _column("failure_rate_pct", "number", "%", "Failure rate", "Failed calls of a trial per call."),
     )
 }
 
