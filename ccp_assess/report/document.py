@@ -161,6 +161,7 @@ def _pictures(assessment: Any, calls: list[dict[str, Any]]) -> dict[str, Any]:
         "map": pictures.map_picture(assessment),
         "comparison": pictures.comparison_picture(assessment),
         "probability": pictures.probability_picture(assessment),
+        "pareto": pictures.pareto_picture(assessment),
         "budget": pictures.budget_picture(assessment),
         "paths": [pictures.path_picture(document, region, index) for index, (document, region) in enumerate(paths)],
         "calls": [

@@ -164,6 +164,40 @@ def probability_picture(assessment: Any) -> Drawn | None:
     )
 
 
+def pareto_picture(assessment: Any) -> Drawn | None:
+    """Draw the options' delay for agents against that for callers.
+
+    Parameters
+    ----------
+    assessment
+        The assessment.
+
+    Returns
+    -------
+    picture
+        ``None`` where fewer than two options have both legs.
+    """
+    points = [
+        point
+        for point in assessment.ranking.get("pareto") or ()
+        if point["agent_leg_ms"] is not None and point["caller_leg_ms"] is not None
+    ]
+    if len(points) < 2:
+        return None
+    description = "; ".join(
+        f"{' + '.join(p['regions'])}: agents {p['agent_leg_ms']:.0f} ms, callers {p['caller_leg_ms']:.0f} ms"
+        for p in points[:8]
+    )
+    return _drawn(
+        figures.draw_pareto(assessment)[0],
+        key="pareto",
+        title="Delay for agents against delay for callers",
+        description=description,
+        caption="Lower and further left is better. The line joins options that no other beats on both legs (filled); "
+        "the star is the recommended one. Its basis is that of the legs, in the chapter on latency budgets.",
+    )
+
+
 def path_picture(document: dict[str, Any], region: dict[str, Any], number_on_page: int) -> Drawn:
     """Draw one path hop by hop.
 

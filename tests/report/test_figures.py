@@ -16,6 +16,14 @@ from ccp_assess.report.figures.placing import Wanted, overlap, place_labels
 from ccp_assess.report.style import PART_COLOURS, inline_svg, picture, png_bytes, svg_text
 
 SIZES = {"Option 1: names": 0, "Hybrid": 8192, "Option 2: address blocks": 6_400_000}
+LEGS = {"eu-west-2": (40.0, 90.0, True), "eu-central-1": (44.0, 88.0, True), "us-east-1": (90.0, 95.0, False)}
+PARETO = {
+    "recommendation": {"regions": ["eu-west-2"]},
+    "pareto": [
+        {"regions": [region], "agent_leg_ms": agent, "caller_leg_ms": caller, "efficient": efficient}
+        for region, (agent, caller, efficient) in LEGS.items()
+    ],
+}
 DRAWN = {
     "map": lambda ax=None: figures.draw_map(assessment(), ax),
     "map of a hostile client": lambda ax=None: figures.draw_map(hostile(), ax),
@@ -24,6 +32,7 @@ DRAWN = {
     "budget with unknown legs": lambda ax=None: figures.draw_latency_budget(sites_only(), ax),
     "comparison": lambda ax=None: figures.draw_region_comparison(assessment(), ax),
     "probability": lambda ax=None: figures.draw_probability(assessment().ranking, ax),
+    "pareto": lambda ax=None: figures.draw_pareto(PARETO, ax),
     "call": lambda ax=None: figures.draw_call_timeline(capture_document(), ax, call_id="c0000002"),
     "call without series": lambda ax=None: figures.draw_call_timeline({"calls": capture_document()["calls"]}, ax),
     "path": lambda ax=None: figures.draw_path(probe_document(), ax),
@@ -161,3 +170,11 @@ def test_labels_that_find_no_place_are_left_out_rather_than_piled_up():
     assert 1 <= len(boxes) < 12
     for index, one in enumerate(boxes):
         assert not any(overlap(one, other) for other in boxes[index + 1 :])
+
+
+def test_the_options_that_none_beats_are_joined_and_the_recommended_one_is_a_star():
+    _, ax = figures.draw_pareto(PARETO)
+    front, *marks = ax.get_lines()
+    assert list(zip(*front.get_data(), strict=True)) == [(40.0, 90.0), (44.0, 88.0)]
+    assert [mark.get_marker() for mark in marks] == ["*", "o", "o"]
+    assert {text.get_text() for text in ax.texts} == set(LEGS)

@@ -9,7 +9,7 @@ from ccp_assess.report.figures.allowlist import draw_allowlist_size
 from ccp_assess.report.figures.budget import draw_latency_budget
 from ccp_assess.report.figures.calls import draw_call_timeline
 from ccp_assess.report.figures.map import draw_map
-from ccp_assess.report.figures.options import draw_probability, draw_region_comparison
+from ccp_assess.report.figures.options import draw_pareto, draw_probability, draw_region_comparison
 from ccp_assess.report.figures.paths import draw_path
 from ccp_assess.report.figures.ways import draw_access, draw_ports
 
@@ -19,6 +19,7 @@ __all__ = [
     "draw_call_timeline",
     "draw_latency_budget",
     "draw_map",
+    "draw_pareto",
     "draw_path",
     "draw_ports",
     "draw_probability",

@@ -157,3 +157,63 @@ def draw_probability(result: Any, ax: Axes | None = None) -> tuple[Figure, Axes]
     ax.set_xlabel("Probability of being the best option [%]", fontsize=FONT_SIZE, color=INK)
     bare(ax, grid="x")
     return figure, ax
+
+
+def draw_pareto(result: Any, ax: Axes | None = None) -> tuple[Figure, Axes]:
+    """Draw what each option costs the agents against what it costs the callers.
+
+    Parameters
+    ----------
+    result
+        An assessment, a ranking or its document.
+    ax
+        Axes to draw on; a new picture without.
+
+    Returns
+    -------
+    figure, axes
+        The picture: a line joins the options that none beats on both legs.
+    """
+    ranking = ranking_of(result)
+    chosen = (ranking.get("recommendation") or {}).get("regions")
+    points = [
+        point
+        for point in ranking.get("pareto") or ()
+        if point["agent_leg_ms"] is not None and point["caller_leg_ms"] is not None
+    ]
+    figure, ax = axes_for(ax, 7.2, 3.4)
+    front = sorted((p for p in points if p["efficient"]), key=lambda point: point["agent_leg_ms"])
+    ax.plot(
+        [p["agent_leg_ms"] for p in front], [p["caller_leg_ms"] for p in front], color=RULE, linewidth=1.2, zorder=1
+    )
+    named = [p for p in points if p["efficient"] or p["regions"] == chosen][:_MOST_OPTIONS]
+    for point in points:
+        best = point["regions"] == chosen
+        ax.plot(
+            point["agent_leg_ms"],
+            point["caller_leg_ms"],
+            marker="*" if best else "o",
+            markersize=11 if best else 5.5,
+            linestyle="none",
+            color=INK if best else PART_COLOURS["agent"],
+            markerfacecolor=INK if best else PART_COLOURS["agent"] if point["efficient"] else "white",
+            zorder=3,
+        )
+    for point in named if len(points) > _MOST_OPTIONS else points:
+        ax.annotate(
+            label(" + ".join(point["regions"]), 34),
+            (point["agent_leg_ms"], point["caller_leg_ms"]),
+            xytext=(
+                7,
+                -12 if point["regions"] == chosen else 4,
+            ),  # below the star: neighbours stay legible
+            textcoords="offset points",
+            fontsize=FONT_SIZE - 1,
+            color=INK,
+            fontweight="bold" if point["regions"] == chosen else "normal",
+        )
+    ax.margins(0.14, 0.14)
+    ax.set_xlabel("Agents' leg, one way, mean [ms]", fontsize=FONT_SIZE, color=INK)
+    ax.set_ylabel("Callers' leg, one way, mean [ms]", fontsize=FONT_SIZE, color=INK)
+    bare(ax, grid="x")
+    return figure, ax
