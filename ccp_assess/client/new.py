@@ -26,8 +26,8 @@ _FOLDERS = {
         "or begin the file's name with it (captures/LIS__call1.pcapng).\n"
     ),
     "probes": (
-        "Measurements of paths and delays: files of `ccp-assess probe`, and the output of\n"
-        "mtr, traceroute, tracert, pathping or ping, saved as text or JSON.\n"
+        "Measurements of paths and delays: the output of mtr, traceroute, tracert, pathping,\n"
+        "WinMTR or ping, saved as text or JSON.\n"
         "Put those of a site into a folder with its site_id (probes/LIS/mtr-london.json),\n"
         "or begin the file's name with it (probes/LIS__mtr-london.json).\n"
     ),

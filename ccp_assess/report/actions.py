@@ -109,7 +109,7 @@ def action_for(finding: dict[str, Any], regions: list[str]) -> Action:
         With ``code``; ``action``, ``owner`` and ``retest`` of its own take precedence; ``site_id`` and ``file`` name
         where it was seen.
     regions
-        The recommended Regions, which a probe is sent to.
+        The recommended Regions, whose relays are traced.
 
     Returns
     -------
@@ -118,8 +118,8 @@ def action_for(finding: dict[str, Any], regions: list[str]) -> Action:
 
     Examples
     --------
-    >>> action_for({"code": "UDP_BLOCKED", "site_id": "LIS"}, ["eu-west-2"]).retest
-    'ccp-assess probe --site LIS --region eu-west-2 --full'
+    >>> action_for({"code": "UDP_BLOCKED", "site_id": "LIS"}, ["eu-west-2"]).retest.split(" with ")[0]
+    'Trace a TURN relay of eu-west-2'
     """
     code = str(finding.get("code") or "").upper()
     todo, owner = next(((words, who) for starts, words, who in _RULES if code.startswith(starts)), ("", "To be agreed"))
@@ -135,11 +135,12 @@ def action_for(finding: dict[str, Any], regions: list[str]) -> Action:
 def _retest(finding: dict[str, Any], regions: list[str]) -> str:
     file, site = str(finding.get("file") or ""), finding.get("site_id")
     if "capture" in file or file.endswith((".pcap", ".pcapng", ".cap", ".gz")):
-        return (
-            "ccp-assess capture record --interface INTERFACE --duration 120s --out CALL.pcapng, "
-            "then ccp-assess capture read CALL.pcapng"
-        )
+        return "Record a test call with Wireshark or tcpdump on that computer, then ccp-assess capture read CALL.pcapng"
     if "rules" in file:
         return f"ccp-assess allowlist audit {shlex.quote(file)} " + " ".join(f"--region {region}" for region in regions)
-    words = ["ccp-assess", "probe", *(["--site", shlex.quote(str(site)[:60])] if site else [])]
-    return " ".join([*words, *(f"--region {region}" for region in regions), "--full"])
+    place = shlex.quote(str(site)[:60]) if site else "SITE"
+    towards = " and ".join(regions) or "the Region"
+    return (
+        f"Trace a TURN relay of {towards} with mtr --json or tracert from the site, put the output into "
+        f"probes/{place}/, then ccp-assess assess CLIENT_DIR"
+    )
