@@ -1,0 +1,152 @@
+"""Named scenarios of a workshop: weights and constraints that were tried, kept in the client folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ccp_assess.client.evidence import child_of
+from ccp_assess.errors import CcpAssessError, TableError
+from ccp_assess.files import write_whole
+from ccp_assess.selection.options import Constraints, Weights, known_regions
+
+FILE = "scenarios.json"
+LONGEST_NAME = 80
+_WEIGHTS = ("agents", "callers", "transfers", "hops")
+_LISTS = ("allowed_regions", "excluded_regions", "residency", "services")
+_FLAGS = ("resiliency_pair", "govcloud")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Weights and constraints under a name.
+
+    Parameters
+    ----------
+    name
+        For people, unique in the folder without regard to case.
+    saved
+        When it was saved (RFC 3339, UTC).
+    weights, constraints
+        What the ranking is asked with.
+    """
+
+    name: str
+    saved: str
+    weights: Weights
+    constraints: Constraints
+
+
+def read_scenarios(folder: str | Path) -> tuple[Scenario, ...]:
+    """Read the scenarios of a client folder.
+
+    Parameters
+    ----------
+    folder
+        The client folder.
+
+    Returns
+    -------
+    scenarios
+        In the order in which they were saved first; empty where there are none.
+
+    Raises
+    ------
+    TableError
+        If the file holds something else.
+    """
+    path = child_of(Path(folder), FILE)
+    if path is None:
+        return ()
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["scenarios"]
+        return tuple(_scenario(row) for row in rows)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, CcpAssessError) as error:
+        reason = f"{error}" if isinstance(error, CcpAssessError) else "it is not what this toolkit writes"
+        raise TableError(f"the scenarios cannot be read ({reason}); mend or delete the file", file=FILE) from None
+
+
+def _scenario(row: dict[str, Any]) -> Scenario:
+    weights, constraints = row["weights"], row["constraints"]
+    lists = {name: tuple(str(word) for word in constraints.get(name, ())) for name in _LISTS}
+    known_regions((*lists["allowed_regions"], *lists["excluded_regions"]))
+    return Scenario(
+        name=str(row["name"])[:LONGEST_NAME],
+        saved=str(row["saved"]),
+        weights=Weights(**{name: float(weights[name]) for name in _WEIGHTS if name in weights}).checked(),
+        constraints=Constraints(**lists, **{name: constraints.get(name) is True for name in _FLAGS}),
+    )
+
+
+def save_scenario(
+    folder: str | Path, name: str, weights: Weights, constraints: Constraints, *, now: datetime | None = None
+) -> tuple[Scenario, ...]:
+    """Keep a scenario in a client folder; one of the same name is replaced.
+
+    Parameters
+    ----------
+    folder
+        The client folder.
+    name
+        For people.
+    weights, constraints
+        What the ranking is asked with.
+    now
+        When; this moment if ``None``.
+
+    Returns
+    -------
+    scenarios
+        All of the folder.
+
+    Raises
+    ------
+    TableError
+        If the name is empty, or the file cannot be read or written.
+    """
+    plain = " ".join(name.split())[:LONGEST_NAME]
+    if not plain:
+        raise TableError("give the scenario a name", file=FILE)
+    moment = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    added = Scenario(name=plain, saved=moment, weights=weights, constraints=constraints)
+    kept = {scenario.name.casefold(): scenario for scenario in read_scenarios(folder)}
+    kept[plain.casefold()] = added
+    return _write(Path(folder), tuple(kept.values()))
+
+
+def delete_scenario(folder: str | Path, name: str) -> tuple[Scenario, ...]:
+    """Take a scenario out of a client folder.
+
+    Parameters
+    ----------
+    folder
+        The client folder.
+    name
+        Of the scenario.
+
+    Returns
+    -------
+    scenarios
+        Those that are left.
+
+    Raises
+    ------
+    TableError
+        If the file cannot be read or written.
+    """
+    left = tuple(scenario for scenario in read_scenarios(folder) if scenario.name.casefold() != name.casefold())
+    return _write(Path(folder), left)
+
+
+def _write(folder: Path, scenarios: tuple[Scenario, ...]) -> tuple[Scenario, ...]:
+    document = {"scenarios": [asdict(scenario) for scenario in scenarios]}
+    try:
+        write_whole(
+            child_of(folder, FILE) or folder / FILE, json.dumps(document, ensure_ascii=False, indent=1, default=list)
+        )
+    except OSError as error:
+        raise TableError(f"the file cannot be written ({error.strerror})", file=FILE) from None
+    return scenarios
