@@ -17,7 +17,6 @@ FILE = "scenarios.json"
 LONGEST_NAME = 80
 _WEIGHTS = ("agents", "callers", "transfers", "hops")
 _LISTS = ("allowed_regions", "excluded_regions", "residency", "services")
-_FLAGS = ("resiliency_pair", "govcloud")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +70,20 @@ def read_scenarios(folder: str | Path) -> tuple[Scenario, ...]:
 
 def _scenario(row: dict[str, Any]) -> Scenario:
     weights, constraints = row["weights"], row["constraints"]
-    lists = {name: tuple(str(word) for word in constraints.get(name, ())) for name in _LISTS}
-    known_regions((*lists["allowed_regions"], *lists["excluded_regions"]))
+    allowed, excluded, residency, services = (tuple(map(str, constraints.get(name, ()))) for name in _LISTS)
+    known_regions((*allowed, *excluded))
     return Scenario(
         name=str(row["name"])[:LONGEST_NAME],
         saved=str(row["saved"]),
         weights=Weights(**{name: float(weights[name]) for name in _WEIGHTS if name in weights}).checked(),
-        constraints=Constraints(**lists, **{name: constraints.get(name) is True for name in _FLAGS}),
+        constraints=Constraints(
+            allowed_regions=allowed,
+            excluded_regions=excluded,
+            residency=residency,
+            services=services,
+            resiliency_pair=constraints.get("resiliency_pair") is True,
+            govcloud=constraints.get("govcloud") is True,
+        ),
     )
 
 
