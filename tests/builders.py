@@ -34,7 +34,9 @@ def make_flow(**changes: Any) -> Flow:
         "last_ab_ns": seconds(60), "last_ba_ns": seconds(60), "ttl_ab_min": 64, "ttl_ab_max": 64,
         "ttl_ba_min": 57, "ttl_ba_max": 57, "syn_ns": None, "synack_ns": None, "syns": 0, "synacks": 0,
         "retransmissions_ab": 0, "retransmissions_ba": 0, "zero_windows_ab": 0, "zero_windows_ba": 0,
-        "resets": 0, "fins": 0, "relay_side": "b", "is_turn": True, "paced_ab": 0, "paced_ba": 0,
+        "resets": 0, "fins": 0, "relay_side": "b", "is_turn": True,
+        "reset_ab_ns": None, "reset_ba_ns": None, "fin_ab_ns": None, "fin_ba_ns": None, "reset_ab_ttl": None,
+        "reset_ba_ttl": None,
         "payload_packets_ab": 10, "payload_packets_ba": 10, "media_packets_ab": 0, "media_packets_ba": 0,
         "rtcp_packets_ab": 0, "rtcp_packets_ba": 0,
     }  # fmt: skip

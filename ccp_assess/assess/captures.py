@@ -347,6 +347,7 @@ def assess_scan(scanned: Scan, *, host: str | None = None) -> CaptureAssessment:
         dialogues=dialogues,
         icmp_errors=icmp_errors,
         cut_paths=_cut_paths(paths, datagrams),
+        spans=scanned.spans,
         first_ns=min((first for first, _ in times if first is not None), default=None),
         last_ns=max((last for _, last in times if last is not None), default=None),
         host=host,

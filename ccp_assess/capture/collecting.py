@@ -94,7 +94,7 @@ def _flow(row: np.void) -> Flow:
     ttl_min, ttl_max = row["ttl_min"].tolist(), row["ttl_max"].tolist()
     pairs = {
         f"{name}_{side}": int(row[name][k])
-        for name in ("packets", "bytes", "payload_bytes", "retransmissions", "zero_windows", "paced", "payload_packets")
+        for name in ("packets", "bytes", "payload_bytes", "retransmissions", "zero_windows", "payload_packets")
         for k, side in enumerate(("ab", "ba"))
     }
     seen = [count > 0 for count in packets]
@@ -118,6 +118,12 @@ def _flow(row: np.void) -> Flow:
         synacks=int(row["synacks"]),
         resets=int(row["resets"]),
         fins=int(row["fins"]),
+        reset_ab_ns=int(row["reset_ns"][0]) or None,
+        reset_ba_ns=int(row["reset_ns"][1]) or None,
+        fin_ab_ns=int(row["fin_ns"][0]) or None,
+        fin_ba_ns=int(row["fin_ns"][1]) or None,
+        reset_ab_ttl=int(row["reset_ttl"][0]) if row["reset_ns"][0] else None,
+        reset_ba_ttl=int(row["reset_ttl"][1]) if row["reset_ns"][1] else None,
         relay_side=relay_side(row),
         is_turn=bool(row["is_turn"]),
         media_packets_ab=int(row["media"][0]),
@@ -521,6 +527,8 @@ def _limits(tracker: TrackerState, state: MeasuringState, readers: Sequence[File
         said.append(f"{counts[tracking.LOST_STUN]} STUN messages beyond {tracking.MOST_STUN_ROWS} were not kept")
     if tracker.path_counts[1]:
         said.append(f"{tracker.path_counts[1]} packets named more TURN channels or peers than are kept apart")
+    if tracker.span_counts[1]:
+        said.append(f"{tracker.span_counts[1]} spans of steady packets inside TCP were not kept apart")
     if any(len(reader.name_records) >= MOST_NAMES for reader in readers):
         said.append(f"more than {MOST_NAMES} name records are in the capture; the rest was left out")
     return tuple(said)
@@ -581,6 +589,7 @@ def collect(  # noqa: PLR0917  (one thing of each stage)
             )
             for row, name, dropped in zip(interfaces.rows, interfaces.names, interfaces.dropped, strict=False)
         ),
+        spans=tracker.spans[: tracker.span_counts[0]].copy(),
         name_records=tuple(dict.fromkeys(record for reader in readers for record in reader.name_records)),
         limits_hit=limits,
     )

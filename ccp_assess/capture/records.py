@@ -124,6 +124,8 @@ class Scan:
         RTP streams by first time, then address, then port.
     interfaces
         Every interface of every file.
+    spans
+        Rows of ``ccp_assess.traffic.spans.SPAN``: steady small packets inside TCP, as of speech in TLS.
     name_records
         (address, name) pairs of pcapng name resolution blocks.
     limits_hit
@@ -137,5 +139,6 @@ class Scan:
     peers: tuple[str, ...]
     streams: tuple[RtpStream, ...]
     interfaces: tuple[Interface, ...]
+    spans: npt.NDArray[np.void] = field(repr=False)
     name_records: tuple[tuple[str, str], ...]
     limits_hit: tuple[str, ...]

@@ -25,18 +25,15 @@ from ccp_assess.traffic.evidence import (
     relay_of,
 )
 from ccp_assess.traffic.failures import find_failed_calls, with_attempts
-from ccp_assess.traffic.flows import Flow
 from ccp_assess.traffic.handshakes import DtlsHandshake
 from ccp_assess.traffic.relaypaths import PathKey
 from ccp_assess.traffic.setups import allocate_ms, allocated_ns, dns_ms, dns_of, dtls_ms, ice_ms
+from ccp_assess.traffic.spans import is_speech
 from ccp_assess.units import NS_PER_S, ms_from_ns
 
 _CLOSE_NS = 2 * NS_PER_S
 _AFTER_CALL_NS = 5 * NS_PER_S
 _RUNNING_NS = NS_PER_S
-_TLS_PACED_PACKETS = 250
-_TLS_PACED_SHARE = 0.7
-_TLS_RATE_HZ = (4.0, 120.0)
 _NO_ROWS = np.zeros(0, np.int64)
 
 
@@ -240,48 +237,28 @@ def _media_rows(
 def _calls_in_tls(evidence: Evidence) -> list[Call]:
     """Find relays inside TLS: only sizes and times show, so the cadence of speech both ways must tell."""
     calls = []
-    for dialogue in evidence.dialogues:
-        if dialogue.protocol not in {"tls", "http", "socks"}:
+    dialogues = {dialogue.flow: dialogue for dialogue in evidence.dialogues}
+    for span in evidence.spans:
+        number = int(span["flow"])
+        dialogue = dialogues.get(number)
+        if dialogue is None or dialogue.protocol not in {"tls", "http", "socks"} or not is_speech(span):
             continue
-        flow = evidence.flows[dialogue.flow]
-        if not has_cadence_of_speech(flow):
-            continue
+        flow = evidence.flows[number]
+        first_ns, last_ns = int(span["first_ns"]), int(span["last_ns"])
         client, server = ((flow.a, flow.a_port), (flow.b, flow.b_port))[:: 1 if dialogue.client_is_a else -1]
+        at_start = evidence.first_ns is not None and first_ns - evidence.first_ns <= _RUNNING_NS
         calls.append(
             Call(
-                call_id=hash_call(flow, flow.first_ns, [], agent_is_a=dialogue.client_is_a),
-                start_ns=flow.first_ns,
-                end_ns=flow.last_ns,
+                call_id=hash_call(flow, first_ns, [], agent_is_a=dialogue.client_is_a),
+                start_ns=first_ns,
+                end_ns=last_ns,
                 agent=client[0],
                 agent_port=client[1],
                 relay=Relay(address=server[0], port=server[1], transport="tls", is_inferred=True),
-                flow=dialogue.flow,
+                flow=number,
                 setup=Setup(dns=dns_of(evidence, server[0], flow.first_ns, client[0])),
-                is_running_at_end=evidence.last_ns is not None and evidence.last_ns - flow.last_ns < _RUNNING_NS // 5,
+                is_running_at_start=at_start and dialogue.hello_ns is None,
+                is_running_at_end=evidence.last_ns is not None and evidence.last_ns - last_ns < _RUNNING_NS // 5,
             )
         )
     return calls
-
-
-def has_cadence_of_speech(flow: Flow) -> bool:
-    """Tell whether a TCP connection carries packets of the size and cadence of speech in both directions.
-
-    Parameters
-    ----------
-    flow
-        A flow.
-
-    Returns
-    -------
-    has_cadence
-        A file transfer, a web page or a chat does not.
-    """
-    if flow.transport != "tcp":
-        return False
-    duration_s = max((flow.last_ns - flow.first_ns) / NS_PER_S, 1e-9)
-    for paced, payload in ((flow.paced_ab, flow.payload_packets_ab), (flow.paced_ba, flow.payload_packets_ba)):
-        if paced < _TLS_PACED_PACKETS or paced < _TLS_PACED_SHARE * payload:
-            return False
-        if not _TLS_RATE_HZ[0] <= payload / duration_s <= _TLS_RATE_HZ[1]:
-            return False
-    return True

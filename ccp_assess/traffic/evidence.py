@@ -17,6 +17,7 @@ from ccp_assess.traffic.handshakes import DtlsHandshake
 from ccp_assess.traffic.icmperrors import IcmpError
 from ccp_assess.traffic.names import Lookup
 from ccp_assess.traffic.relaypaths import PathKey, RelayPaths
+from ccp_assess.traffic.spans import SPAN
 from ccp_assess.traffic.streams import RtpStream
 from ccp_assess.traffic.transactions import Rows
 from ccp_assess.units import NS_PER_S
@@ -45,6 +46,8 @@ class Evidence:
     cut_paths
         Paths on which the snaplen cut connectivity checks, with the instant of the first: when the setup began is
         known, but not which check was answered [ns].
+    spans
+        Rows of ``ccp_assess.traffic.spans.SPAN``.
     first_ns, last_ns
         First and last frame of the capture [ns].
     host
@@ -63,6 +66,7 @@ class Evidence:
     dialogues: Sequence[Dialogue] = ()
     icmp_errors: Sequence[IcmpError] = ()
     cut_paths: Mapping[PathKey, int] = field(default_factory=dict)
+    spans: Rows = field(default_factory=lambda: np.zeros(0, SPAN))
     first_ns: int | None = None
     last_ns: int | None = None
     host: str | None = None

@@ -40,12 +40,14 @@ class Flow:
         TCP segments that announced a zero window (count).
     resets, fins
         TCP segments with RST, FIN (count).
+    reset_ab_ns, reset_ba_ns, fin_ab_ns, fin_ba_ns
+        First RST and first FIN of each direction; ``None`` where there was none [ns].
+    reset_ab_ttl, reset_ba_ttl
+        Time to live of that RST: a firewall's differs from the other end's.
     relay_side
         Which end is a TURN server, by its messages: ``a``, ``b`` or ``None``.
     is_turn
         Whether TURN messages or ChannelData were seen.
-    paced_ab, paced_ba
-        Payload packets of 60 to 400 bytes that followed another one after 8 to 70 ms: the cadence of speech (count).
     payload_packets_ab, payload_packets_ba
         Packets with payload (count).
     media_packets_ab, media_packets_ba
@@ -83,10 +85,14 @@ class Flow:
     zero_windows_ba: int
     resets: int
     fins: int
+    reset_ab_ns: int | None
+    reset_ba_ns: int | None
+    fin_ab_ns: int | None
+    fin_ba_ns: int | None
+    reset_ab_ttl: int | None
+    reset_ba_ttl: int | None
     relay_side: Literal["a", "b"] | None
     is_turn: bool
-    paced_ab: int
-    paced_ba: int
     payload_packets_ab: int
     payload_packets_ba: int
     media_packets_ab: int

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ccp_assess.traffic.spans import FLOW_FIELDS, MOST_SPANS, SPAN, forget_speech, note_speech
 from ccp_assess.wire.columns import mixed
 from ccp_assess.wire.compiled import helper, inlined, kernel
 from ccp_assess.wire.datagram import BINDINGS_KEPT_PER_PATH, STUN_ROW, TCP_BYTES_KEPT
@@ -81,8 +82,6 @@ FLOW = np.dtype(
         ("payload_bytes", np.int64, (2,)),
         ("last_ns", np.int64, (2,)),
         ("payload_packets", np.int64, (2,)),
-        ("payload_ns", np.int64, (2,)),  # last packet with payload
-        ("paced", np.int64, (2,)),
         ("media", np.int64, (2,)),
         ("rtcp", np.int64, (2,)),
         ("ttl_min", np.uint8, (2,)),
@@ -108,8 +107,12 @@ FLOW = np.dtype(
         ("synacks", np.int32),
         ("resets", np.int32),
         ("fins", np.int32),
+        ("reset_ns", np.int64, (2,)),  # first RST of each side, 0 if none
+        ("fin_ns", np.int64, (2,)),
+        ("reset_ttl", np.uint8, (2,)),
         ("frame_votes", np.int32),
         ("probed", np.int32),
+        *FLOW_FIELDS,
     ],
     align=True,
 )
@@ -664,8 +667,13 @@ def on_tcp(
                 flow.syn_ns = packet.time_ns
     if flags & 1:
         flow.fins += 1
+        if flow.fin_ns[side] == 0:
+            flow.fin_ns[side] = packet.time_ns
     if flags & 4:
         flow.resets += 1
+        if flow.reset_ns[side] == 0:
+            flow.reset_ns[side] = packet.time_ns
+            flow.reset_ttl[side] = packet.ttl
     if packet.tcp_window == 0 and flags & 7 == 0 and flags & 16 and flow.tcp_seen[side] != 0:
         flow.zero_windows[side] += 1
     stop = (sequence + length + (1 if flags & 2 else 0) + (1 if flags & 1 else 0)) & 0xFFFFFFFF
@@ -759,8 +767,6 @@ def start_flow(flow: np.void, packet: np.void) -> None:
         flow.payload_bytes[k] = 0
         flow.last_ns[k] = 0
         flow.payload_packets[k] = 0
-        flow.payload_ns[k] = 0
-        flow.paced[k] = 0
         flow.media[k] = 0
         flow.rtcp[k] = 0
         flow.ttl_min[k] = 255
@@ -777,6 +783,10 @@ def start_flow(flow: np.void, packet: np.void) -> None:
         flow.dtls[k] = 0
         flow.quic[k] = 0
         flow.relay_votes[k] = 0
+        flow.reset_ns[k] = 0
+        flow.fin_ns[k] = 0
+        flow.reset_ttl[k] = 0
+    forget_speech(flow)
     flow.bindings = 0
     flow.stuns = 0
     flow.others = 0
@@ -812,6 +822,8 @@ def track(
     rare: Table,
     stun: Table,
     arena: Bytes,
+    spans: Table,
+    span_counts: Numbers,
     counts: Numbers,
 ) -> tuple[int, int]:
     """Attribute packets to flows and write what they carry to the tables.
@@ -828,7 +840,7 @@ def track(
         State of TURN over TCP.
     turn, paths, path_counts
         The message at hand; paths through relays.
-    media, rare, stun, arena, counts
+    media, rare, stun, arena, spans, span_counts, counts
         What is found.
 
     Returns
@@ -902,10 +914,6 @@ def track(
         if length > 0:
             flow.payload_bytes[side] += length
             flow.payload_packets[side] += 1
-            gap = packet.time_ns - flow.payload_ns[side]
-            if 60 <= length <= 400 and 8_000_000 <= gap <= 70_000_000:
-                flow.paced[side] += 1
-            flow.payload_ns[side] = packet.time_ns
         protocol = packet.protocol
         source = side_buffer if packet.aside else buffer
         if protocol == UDP:
@@ -942,6 +950,8 @@ def track(
             else:
                 on_udp(packet, flow, flow_index, ab, source, turn, paths, path_counts, media, rare, stun, arena, counts)
         elif protocol == TCP:
+            if length > 0 and flow.tcp_kind != 2:
+                note_speech(flow, flow_index, side, packet.time_ns, length, spans, span_counts)
             on_tcp(
                 packet, flow, flow_index, ab, source, framers, streams, known, turn, paths, path_counts, media, rare,
                 stun, arena, counts,
@@ -978,6 +988,8 @@ class TrackerState:
         self.rare: Table = np.empty(3 * ROOM_FOR_ONE_PACKET, RARE)
         self.stun: Table = np.empty(3 * ROOM_FOR_ONE_PACKET, STUN_ROW)
         self.arena: Bytes = np.empty(1 << 20, np.uint8)
+        self.spans: Table = np.zeros(MOST_SPANS, SPAN)
+        self.span_counts: Numbers = np.zeros(2, np.int64)
         self.counts: Numbers = np.zeros(COUNTS, np.int64)
         self.rare_rows: list[Table] = []
         self.rare_bytes: list[bytes] = []
@@ -1002,7 +1014,7 @@ class TrackerState:
         flows = self.flows
         packets = flows["packets"].sum(axis=1)
         last = flows["last_ns"].max(axis=1)
-        bound = flows["is_turn"] | (flows["media"].sum(axis=1) > 0) | ~flows["used"]
+        bound = flows["is_turn"] | (flows["media"].sum(axis=1) > 0) | (flows["span"] >= 0) | ~flows["used"]
         lonely = ~bound & (packets <= 3) & (flows["packets"].min(axis=1) == 0)
         wanted = len(flows) // 4
         candidates = np.flatnonzero(lonely)
@@ -1070,7 +1082,7 @@ class TrackerState:
             start, status = track(
                 buffer, side_buffer, packets, start, stop, self.flows, self.index, self.free, self.flow_counts,
                 self.rebuild, self.framers, self.streams, self.known, self.turn, self.paths, self.path_counts, media,
-                self.rare, self.stun, self.arena, counts,
+                self.rare, self.stun, self.arena, self.spans, self.span_counts, counts,
             )  # fmt: skip
             self.rebuild = False
             if status == FLOWS_FULL:

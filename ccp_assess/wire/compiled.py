@@ -44,6 +44,7 @@ _SOURCES = (
     "wire/turn.py",
     "traffic/measuring.py",
     "traffic/playout.py",
+    "traffic/spans.py",
     "traffic/streams.py",
     "traffic/tracking.py",
 )

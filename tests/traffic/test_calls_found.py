@@ -1,15 +1,17 @@
 """What is a call and what is none: pure records, no capture."""
 
+import numpy as np
 import pytest
 from builders import AGENT, PEER, RELAY, START_NS, make_flow, make_stream, pair, seconds, stun_rows
 
-from ccp_assess.traffic.calls import find_calls, has_cadence_of_speech
+from ccp_assess.traffic.calls import find_calls
 from ccp_assess.traffic.dialogues import Dialogue
 from ccp_assess.traffic.evidence import Evidence
 from ccp_assess.traffic.handshakes import DtlsHandshake
 from ccp_assess.traffic.icmperrors import IcmpError
 from ccp_assess.traffic.names import Lookup
 from ccp_assess.traffic.relaypaths import PathKey, RelayPaths
+from ccp_assess.traffic.spans import SPAN
 from ccp_assess.traffic.transactions import join_transactions
 from ccp_assess.wire.stun import Method
 
@@ -295,32 +297,44 @@ def test_a_capture_that_ends_at_once_has_not_seen_a_failure():
 # --- relay inside TLS ------------------------------------------------------------------------------------------------
 
 
-def tls_flow(**changes):
-    values = {
-        "transport": "tcp", "b_port": 443, "relay_side": None, "is_turn": False, "paced_ab": 2900, "paced_ba": 2800,
-        "payload_packets_ab": 3100, "payload_packets_ba": 3050,
-    }  # fmt: skip
-    return make_flow(**(values | changes))
+def tls_flow():
+    return make_flow(transport="tcp", b_port=443, relay_side=None, is_turn=False)
 
 
-def test_the_cadence_of_speech_inside_tls_is_an_inferred_call():
-    dialogue = Dialogue(flow=0, protocol="tls", server_name="turnnlb-1.elb.eu-west-2.amazonaws.com")
-    call = find_calls(evidence(flows=[tls_flow()], dialogues=[dialogue]))[0]
-    assert (call.relay.transport, call.relay.is_inferred, call.relay.port) == ("tls", True, 443)
-    assert call.streams == ()
+def span(first, last, **changes):
+    packets = round((last - first) * 50)
+    row = np.zeros(1, SPAN)
+    values = {"first_ns": seconds(first), "last_ns": seconds(last), "packets": packets, "paced": packets * 9 // 10}
+    for name, value in (values | changes).items():
+        row[name] = value
+    return row
+
+
+TLS = Dialogue(flow=0, protocol="tls", server_name="turnnlb-1.elb.eu-west-2.amazonaws.com")
+
+
+def test_each_span_of_speech_inside_tls_is_an_inferred_call():
+    spans = np.concatenate([span(10, 70), span(90, 150)])
+    calls = find_calls(evidence(flows=[tls_flow()], dialogues=[TLS], spans=spans))
+    assert [(call.start_ns, call.end_ns) for call in calls] == [
+        (seconds(10), seconds(70)), (seconds(90), seconds(150)),
+    ]  # fmt: skip
+    assert (calls[0].relay.transport, calls[0].relay.is_inferred, calls[0].relay.port) == ("tls", True, 443)
+    assert calls[0].call_id != calls[1].call_id
+    assert calls[0].streams == ()
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"paced_ba": 10},  # an upload
-        {"payload_packets_ab": 60000, "paced_ab": 3000},  # bulk with some paced packets
-        {"paced_ab": 100, "payload_packets_ab": 110},  # a chat
-        {"transport": "udp"},
+        {"paced": (2900, 10)},  # an upload
+        {"packets": (60000, 3000), "paced": (3000, 2900)},  # bulk with some paced packets
+        {"packets": 110, "paced": 100},  # a chat
+        {"packets": 12000, "paced": 12000},  # faster than any speech
     ],
 )
 def test_other_traffic_inside_tls_is_no_call(changes):
-    assert not has_cadence_of_speech(tls_flow(**changes))
+    assert find_calls(evidence(flows=[tls_flow()], dialogues=[TLS], spans=span(0, 60, **changes))) == []
 
 
 def test_a_name_asked_for_long_ago_is_no_part_of_a_setup():
