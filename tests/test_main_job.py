@@ -193,3 +193,25 @@ def test_hostile_names_reach_the_page_only_as_text(client_dir, tmp_path):
     result = run("assess", client_dir, "--out", tmp_path / "o")
     assert result.returncode == 0, result.stderr
     assert "<script>alert" not in (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+
+
+def test_two_visits_are_compared_by_their_folders(tmp_path, sample_run):
+    _, out = sample_run
+    later = tmp_path / "later"
+    shutil.copytree(SAMPLE, later)
+    shutil.rmtree(later / "captures" / "CPT")
+    (later / "captures" / "SLC" / "bench__first-call-fails.pcap").unlink()
+    result = run("assess", "diff", out, later, "--json")
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    told = {
+        name: {(row["code"], row["site_id"]) for row in document[name]} for name in document if name != "recommendation"
+    }
+    assert ("RELAY_RTT_HIGH", "CPT") in told["not_comparable"]  # nobody recorded a call there again
+    assert ("CALL_FAILED_NO_ANSWER", "SLC") in told["closed"]  # another call from there, at the same hour, went well
+    assert ("LOSS_INBOUND", "HOM") in told["open"]
+    assert not told["new"]
+
+
+def test_comparing_with_a_folder_that_holds_nothing_is_refused_in_a_sentence(tmp_path):
+    assert "holds no assessment.json" in refused(run("assess", "diff", tmp_path, SAMPLE))

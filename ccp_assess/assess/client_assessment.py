@@ -7,7 +7,7 @@ costs that file and is said; it never costs the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
@@ -89,7 +89,8 @@ class ClientAssessment:
         -------
         document
             Keys ``client``, ``assessed_at``, ``ranking``, ``recommendation``, ``calls``, ``measurements``,
-            ``allowlist``, ``audit``, ``findings`` and ``unknowns``.
+            ``allowlist``, ``audit``, ``findings``, ``unknowns`` and ``tested`` (what was looked at: ``kind, site_id,
+            file, vantage, time, region_code``, so that two assessments can be compared).
         """
         ranking = self.ranking
         return {
@@ -103,7 +104,28 @@ class ClientAssessment:
             "audit": list(self.audit),
             "findings": list(self.findings),
             "unknowns": list(self.unknowns),
+            "tested": list(self._tested()),
         }
+
+    def _tested(self) -> Iterator[dict[str, Any]]:
+        """Yield what was looked at, from where and when."""
+        for entry in self.captures:
+            starts = [call["start_time"] for call in entry["document"]["calls"]]
+            firsts = [capture["first_time"] for capture in entry["document"]["captures"]]
+            time = min((moment for moment in starts or firsts if moment), default=None)
+            yield _tested("captures", entry, vantage=entry.get("vantage"), time=time)
+        for probe in self.measurements:
+            seen = {**probe, "file": probe.get("source")}
+            for region in probe["regions"]:
+                yield _tested(
+                    "probes",
+                    seen,
+                    vantage=(probe.get("host") or {}).get("vantage"),
+                    time=probe.get("time"),
+                    region_code=region.get("region_code"),
+                )
+        for entry in self.audit:
+            yield _tested("rules", entry)
 
     def to_frame(self, table: str = "options") -> pd.DataFrame:
         """Return one table of the assessment.
@@ -238,6 +260,11 @@ def assess_client(
         unknowns=tuple(dict.fromkeys(said.unknowns)),
         assessed_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
+
+
+def _tested(kind: str, seen: dict[str, Any], **more: str | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"kind": kind, "site_id": seen["site_id"], "file": seen["file"]}
+    return row | {name: more.get(name) for name in ("vantage", "time", "region_code")}
 
 
 def _tell_captures(evidence: Evidence, said: _Said) -> None:

@@ -80,7 +80,7 @@ def main() -> None:
 def _register() -> None:
     """Attach each group of commands; a group is one module."""
     from ccp_assess.cli.allowlist import app as allowlist
-    from ccp_assess.cli.assess import assess
+    from ccp_assess.cli.assess import app as assess
     from ccp_assess.cli.capture import app as capture
     from ccp_assess.cli.client import new
     from ccp_assess.cli.probe import app as probe
@@ -89,7 +89,7 @@ def _register() -> None:
     from ccp_assess.cli.report import report
     from ccp_assess.cli.trial import trial
 
-    app.command("assess")(assess)
+    app.add_typer(assess, name="assess")
     app.command("new")(new)
     app.add_typer(capture, name="capture")
     app.add_typer(probe, name="probe")

@@ -1,0 +1,63 @@
+"""The document of an assessment, wherever it is: saved beside a report, or made now from a client folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ccp_assess.errors import CcpAssessError
+
+FILE = "assessment.json"
+
+
+def read_assessment(path: str | Path) -> dict[str, Any]:
+    """Read a saved assessment.
+
+    Parameters
+    ----------
+    path
+        ``assessment.json``, or the folder that ``ccp-assess assess --out`` wrote it into.
+
+    Returns
+    -------
+    document
+        The document of ``ccp-assess assess``.
+
+    Raises
+    ------
+    CcpAssessError
+        If there is none, or if it is not such a document.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file /= FILE
+    try:
+        document = json.loads(file.read_bytes())
+    except OSError as error:
+        raise CcpAssessError(
+            f"{path} holds no {FILE} ({error.strerror}); give the folder that `ccp-assess assess --out` wrote, or a "
+            "client folder"
+        ) from error
+    except ValueError as error:
+        raise CcpAssessError(f"{file} is no JSON ({error}); assess the client again") from error
+    if not isinstance(document, dict) or not {"findings", "measurements", "tested"} <= document.keys():
+        raise CcpAssessError(f"{file} is not what `ccp-assess assess` writes; assess the client again")
+    return document
+
+
+def is_client_folder(path: str | Path) -> bool:
+    """Tell a client folder from one that only holds results.
+
+    Parameters
+    ----------
+    path
+        A folder.
+
+    Returns
+    -------
+    is_client
+        Whether there is something to assess.
+    """
+    folder = Path(path)
+    return any((folder / name).exists() for name in ("client.toml", "sites.csv")) or any(folder.glob("*.xlsx"))
