@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ccp_assess.client.evidence import child_of
+from ccp_assess.client.locating import child_of
 from ccp_assess.csvtext import Row, optional_text, read_rows, text
 from ccp_assess.errors import TableError
 from ccp_assess.files import write_whole

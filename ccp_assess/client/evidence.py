@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ccp_assess.client.locating import child_of
 from ccp_assess.client.records import ClientFile
-from ccp_assess.errors import TableError
 
 KINDS = ("captures", "probes", "logs", "rules")
 
@@ -142,31 +142,6 @@ def find_evidence(folder: Path, kind: str, site_ids: Sequence[str], rule: SiteRu
             notes[note] = None
         files.append(ClientFile(site_id=site_id, path=path))
     return Evidence(files=tuple(files), notes=tuple(notes))
-
-
-def child_of(folder: Path, name: str) -> Path | None:
-    """Return a file or folder by its name, without regard to case, as Windows would.
-
-    Parameters
-    ----------
-    folder
-        Where to look.
-    name
-        Its name.
-
-    Returns
-    -------
-    path
-        ``None`` if there is none.
-    """
-    exact = folder / name
-    if exact.exists():
-        return exact
-    try:
-        children = sorted(folder.iterdir())
-    except OSError:
-        return None
-    return next((child for child in children if child.name.casefold() == name.casefold()), None)
 
 
 def _files_below(root: Path) -> list[Path]:
@@ -301,27 +276,4 @@ def _not_a_site(shown: str, named: str, known: Mapping[str, str]) -> str:
     listed = ", ".join(list(known.values())[:12]) + (", ..." if len(known) > 12 else "")
     return (
         f"{shown} names the site {named[:60]!r}, which is not in the sites table ({listed}); it is read without a site."
-    )
-
-
-def check_is_folder(folder: Path) -> None:
-    """Check that a client folder is there.
-
-    Parameters
-    ----------
-    folder
-        The client folder.
-
-    Raises
-    ------
-    TableError
-        If it is not.
-    """
-    if folder.is_dir():
-        return
-    if folder.exists():
-        raise TableError("this is a file, not a client folder", file=str(folder))
-    raise TableError(
-        f"the client folder does not exist; check its name, or lay one out with `ccp-assess new {folder.name}`",
-        file=str(folder),
     )

@@ -10,7 +10,7 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
-from ccp_assess.client.evidence import child_of
+from ccp_assess.client.locating import child_of
 from ccp_assess.client.questionnaire import questionnaire_bytes
 from ccp_assess.client.settings import FILE
 from ccp_assess.client.workbook import QUESTIONNAIRE

@@ -10,7 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from ccp_assess.client.evidence import KINDS, Evidence, check_is_folder, child_of, find_evidence
+from ccp_assess.client.actions import read_actions
+from ccp_assess.client.decisions import read_decisions
+from ccp_assess.client.evidence import KINDS, Evidence, find_evidence
+from ccp_assess.client.locating import check_is_folder, child_of
 from ccp_assess.client.records import Client
 from ccp_assess.client.rows import (
     callers_from_rows,
@@ -62,7 +65,7 @@ def read_client(folder: str | Path) -> Client:
         for key in settings.overruled
         if workbook
     ]
-    tables = {name: _read_table(folder, layout, workbook, notes) for name, layout in LAYOUTS.items()}
+    tables = {name: read_table_rows(folder, layout, workbook, notes) for name, layout in LAYOUTS.items()}
     _check_sites_given(folder, tables["sites"], workbook)
     for name, rows in tables.items():
         notes.extend(unused_columns(rows, LAYOUTS[name]))
@@ -89,6 +92,8 @@ def _client(folder: Path, settings: Settings, tables: dict[str, Sequence[Row]], 
         probes=evidence["probes"].files,
         logs=evidence["logs"].files,
         rules=evidence["rules"].files,
+        decisions=read_decisions(folder),
+        actions=read_actions(folder),
         notes=tuple(notes),
         extras={name: extra_cells(rows, LAYOUTS[name]) for name, rows in tables.items() if rows},
     )
@@ -99,8 +104,30 @@ def _if_any(rows: Sequence[Row], read: Callable[[Sequence[Row]], tuple[_Record, 
     return read(rows) if rows else ()
 
 
-def _read_table(folder: Path, layout: TableLayout, workbook: Workbook | None, notes: list[str]) -> Sequence[Row]:
-    """Return the rows that count for a table; none where it is given nowhere."""
+def read_table_rows(folder: Path, layout: TableLayout, workbook: Workbook | None, notes: list[str]) -> Sequence[Row]:
+    """Return the rows that count for a table.
+
+    Parameters
+    ----------
+    folder
+        The client folder.
+    layout
+        Of the table.
+    workbook
+        The questionnaire, if there is one.
+    notes
+        Gets a sentence where a reader might expect otherwise.
+
+    Returns
+    -------
+    rows
+        None where the table is given nowhere.
+
+    Raises
+    ------
+    TableError
+        If the file cannot be read.
+    """
     path = child_of(folder, layout.file)
     from_csv = _read_csv(path, layout, notes) if path else []
     from_sheet = workbook.tables.get(layout.name, ()) if workbook else ()

@@ -8,6 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ccp_assess.client.actions import AgreedAction
+from ccp_assess.client.decisions import Decision
 from ccp_assess.selection.options import Constraints, Weights
 from ccp_assess.sites import CallerOrigin, Reroute, Site, TransferTarget
 from ccp_assess.tables import COLUMNS
@@ -52,6 +54,10 @@ class Client:
         What the client allows, and what matters to it.
     captures, probes, logs, rules
         Files of evidence, each with its site where that is known.
+    decisions
+        The decision log of ``decisions.csv``, in the order of its rows.
+    actions
+        What was agreed about findings in ``actions.csv``.
     unknowns
         What is missing and what that means, one sentence each.
     notes
@@ -74,6 +80,8 @@ class Client:
     probes: tuple[ClientFile, ...] = ()
     logs: tuple[ClientFile, ...] = ()
     rules: tuple[ClientFile, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    actions: tuple[AgreedAction, ...] = ()
     unknowns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     extras: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ccp_assess.client.evidence import child_of
+from ccp_assess.client.locating import child_of
 from ccp_assess.errors import CcpAssessError, TableError
 from ccp_assess.files import write_whole
 from ccp_assess.selection.options import Constraints, Weights, known_regions
