@@ -9,7 +9,8 @@ from typing import Any
 from ccp_assess.errors import TableError
 from ccp_assess.trial import CLASSES, UNKNOWN_CLASS, TrialCall, read_log
 from ccp_assess.units import rfc3339_from_ns
-from ccp_assess.witnesses.agent_log import MOST_KEPT, looks_like_agent_log, read_agent_log
+from ccp_assess.witnesses.agent_log import MOST_KEPT, read_agent_log
+from ccp_assess.witnesses.agent_log_entries import looks_like_agent_log
 
 _OUTCOMES = (
     ("CALL_FAILED", "softphone_error"),

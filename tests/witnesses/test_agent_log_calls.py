@@ -12,8 +12,9 @@ import pytest
 from ccp_assess.assess.trial_calls import calls_from_log
 from ccp_assess.errors import CcpAssessError, ParseError
 from ccp_assess.trial import count_calls
-from ccp_assess.witnesses import agent_log
-from ccp_assess.witnesses.agent_log import ReadState, parse_agent_log, read_agent_log, read_entries
+from ccp_assess.witnesses import agent_log, agent_log_entries
+from ccp_assess.witnesses.agent_log import parse_agent_log, read_agent_log
+from ccp_assess.witnesses.agent_log_entries import ReadState, read_entries
 
 ONE, TWO = "b44757a2-b0f4-4ee7-8d4d-6dfc8694e06a", "e475efaf-23fd-4379-854a-7266049f933c"
 
@@ -143,7 +144,7 @@ def test_a_log_cut_anywhere_keeps_its_whole_entries() -> None:
 
 def test_small_blocks_give_the_same_entries(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [entry(number, "x" * number) for number in range(50)]
-    monkeypatch.setattr(agent_log, "BLOCK_CHARACTERS", 13)
+    monkeypatch.setattr(agent_log_entries, "BLOCK_CHARACTERS", 13)
     state = ReadState()
     assert [len(read.text) for read in read_entries(io.StringIO(json.dumps(rows)), state)] == list(range(50))
     assert (state.skipped, state.cut) == (0, False)
