@@ -28,12 +28,18 @@ class TableError(CcpAssessError, ValueError):
         The line of the file, counted from 1 with the header as line 1; ``None`` if it concerns the whole.
     column
         The column concerned.
+
+    Attributes
+    ----------
+    each
+        All that is wrong with the table where it was looked at as a whole; else the error alone.
     """
 
     def __init__(
         self, problem: str, *, file: str | None = None, row: int | None = None, column: str | None = None
     ) -> None:
         self.problem, self.file, self.row, self.column = problem, file, row, column
+        self.each: tuple[TableError, ...] = (self,)
         place = [
             part
             for part in (

@@ -61,16 +61,18 @@ class Problems:
         Raises
         ------
         TableError
-            If there is any problem.
+            If there is any problem; its ``each`` holds all of them.
         """
         if not self._found:
             return
         first, *others = sorted(self._found, key=lambda problem: problem.row or 0)
         if not others:
             raise first
-        raise TableError(
+        raised = TableError(
             f"{first.problem} (and {_counted(others)})", file=first.file, row=first.row, column=first.column
         )
+        raised.each = (first, *others)
+        raise raised
 
 
 def _counted(others: list[TableError]) -> str:

@@ -1,0 +1,126 @@
+"""Long work beside the kernel's main thread: with progress, a button that stops it, and a sentence where it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import ipywidgets
+
+from ccp_assess.errors import CcpAssessError
+from ccp_assess.widgets.panel import button, problem_html, said_html
+from ccp_assess.widgets.progress import Progress, progress_html
+
+_T = TypeVar("_T")
+_SHOW_EVERY_S = 0.1
+
+
+class _Stopped(Exception):  # noqa: N818 - it is no error
+    """The person pressed the button; raised from within the work's own call of progress."""
+
+
+class Job(Generic[_T]):
+    """Runs one piece of work at a time and shows how far it is.
+
+    In a notebook the work runs in a thread and whatever it says is shown by the kernel's own thread; without a kernel
+    around it (a script, a test) it runs at once.
+
+    Parameters
+    ----------
+    done
+        Called with the result, in the kernel's thread.
+
+    Attributes
+    ----------
+    shown
+        Progress, or the sentence that it ended with.
+    stop
+        Button: stops the work at its next step; what was written by then stays whole.
+    box
+        Both.
+    """
+
+    def __init__(self, done: Callable[[_T], None]) -> None:
+        self._done = done
+        self.shown = ipywidgets.HTML()
+        self.stop = button("Stop")
+        self.stop.layout.display = "none"
+        self.stop.on_click(self._on_stop)
+        self.box = ipywidgets.HBox([self.shown, self.stop])
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._shown_at = 0.0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether work is under way."""
+        return self._thread is not None
+
+    def start(self, work: Callable[[Progress], _T], what: str) -> None:
+        """Begin.
+
+        Parameters
+        ----------
+        work
+            Gets ``progress(what, done, total)`` to call; it is stopped from within that call.
+        what
+            What is being done, shown until the work says more.
+        """
+        if self.is_running:
+            return
+        self._stopping.clear()
+        self.shown.value = progress_html(what, 0, 0)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # nobody is waiting
+            self._run(work, lambda then: then())
+            return
+
+        def post(then: Callable[[], None]) -> None:
+            loop.call_soon_threadsafe(then)
+
+        self.stop.layout.display = ""
+        self._thread = threading.Thread(target=self._run, args=(work, post), daemon=True)
+        self._thread.start()
+
+    def _run(self, work: Callable[[Progress], _T], post: Callable[[Callable[[], None]], None]) -> None:
+        def progress(what: str, done: int, total: int, /) -> None:
+            if self._stopping.is_set():
+                raise _Stopped
+            now = time.monotonic()
+            if now - self._shown_at >= _SHOW_EVERY_S or done >= total:
+                self._shown_at = now
+                post(lambda: self._show(progress_html(what, done, total)))
+
+        try:
+            result = work(progress)
+        except _Stopped:
+            post(lambda: self._end(said_html("Stopped. What was there before is unchanged.")))
+        except CcpAssessError as error:
+            sentence = problem_html(str(error))
+            post(lambda: self._end(sentence))
+        except Exception as error:  # noqa: BLE001 - a thread's exception is seen by nobody else
+            sentence = problem_html(f"This did not work, by a fault of the toolkit: {type(error).__name__}: {error}.")
+            post(lambda: self._end(sentence))
+        else:
+            post(lambda: self._finish(result))
+
+    def _show(self, html: str) -> None:
+        if self.is_running:
+            self.shown.value = html
+
+    def _end(self, html: str) -> None:
+        self._thread = None
+        self.stop.layout.display = "none"
+        self.shown.value = html
+
+    def _finish(self, result: _T) -> None:
+        self._end("")
+        self._done(result)
+
+    def _on_stop(self, _button: ipywidgets.Button) -> None:
+        self._stopping.set()
+        self.shown.value = said_html("Stopping after this step …")
