@@ -1,11 +1,10 @@
 """The sample client's probes: all are read, all say that they come from a bench, all agree with its plan."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from bench_wan import read_plan, truth_of
 
 from ccp_assess.probe.imports import probe_document_json, read_probe_file
 
@@ -39,13 +38,8 @@ def test_a_probe_of_the_bench_agrees_with_what_the_bench_was_told(name):
 
 
 def test_the_plan_of_the_bench_is_the_truth_beside_the_sample():
-    place = SAMPLE.parents[1] / "tools" / "wan_bench.py"
-    spec = importlib.util.spec_from_file_location("wan_bench_plan", place)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["wan_bench_plan"] = module
-    spec.loader.exec_module(module)
-    plan = module.read_plan(place.with_name("wan_bench_sample.toml"))
-    assert module.truth_of(plan) == json.loads((SAMPLE / "bench-truth.json").read_text())
+    plan = read_plan(SAMPLE.parents[1] / "tools" / "wan_bench_sample.toml")
+    assert truth_of(plan) == json.loads((SAMPLE / "bench-truth.json").read_text())
 
 
 LAB = {

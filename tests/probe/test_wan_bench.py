@@ -1,28 +1,15 @@
 """The bench end to end: unmodified mtr and traceroute measure a WAN whose truth is known; we read what they print."""
 
-import importlib.util
 import os
+import shutil
 import socket
 import struct
-import sys
 from pathlib import Path
 
 import pytest
+from bench_wan import bench, inside, usable
 
 from ccp_assess.probe.imports import parse_probe_bytes
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def load_bench():
-    spec = importlib.util.spec_from_file_location("wan_bench", ROOT / "tools" / "wan_bench.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["wan_bench"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-wan = load_bench()
 
 PLAN = """
 seed = 7
@@ -52,25 +39,19 @@ eu-central-1 = { rtt_ms = 30, hops = 3 }
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory):
-    if os.geteuid() != 0 or not Path("/dev/net/tun").exists():
-        pytest.skip("the bench needs root and /dev/net/tun; neither its ways nor our reading of them were tested here")
-    for program in ("ip", "mtr", "traceroute", "turnserver"):
-        if not any(
-            (Path(folder) / program).exists() for folder in [*os.environ["PATH"].split(":"), "/usr/sbin", "/sbin"]
-        ):
+def wan(bench_needs):
+    for program in ("mtr", "traceroute"):
+        if shutil.which(program) is None:
             pytest.skip(f"missing tool: {program}")
-    plan = tmp_path_factory.mktemp("bench") / "plan.toml"
-    plan.write_text(PLAN)
-    with wan.Bench(wan.read_plan(plan)) as running:
+    with bench(PLAN) as running:
         yield running
-    left = [path.name for path in Path("/run/netns").glob(f"wb{os.getpid():x}-*")]
-    assert left == []
+    assert [path.name for path in Path("/run/netns").glob(f"{running.prefix}-*")] == []
+    assert [path.name for path in Path("/etc/netns").glob(f"{running.prefix}-*")] == []
 
 
-def measured(bench, site, typed):
+def measured(running, site, typed):
     command = typed.split()
-    done = bench.run(site, command)
+    done = running.run(command, site)
     assert done.returncode == 0, done.stderr
     text = f"$ {typed}\n{done.stdout}" if not {"--json", "--xml"} & set(command) else done.stdout
     (row,) = parse_probe_bytes(text.encode()).regions
@@ -97,14 +78,14 @@ def near(value, truth):
         "traceroute -n -q 3 -w 2 {}",
     ],
 )
-def test_real_tools_on_the_bench_are_read_to_the_configured_truth(bench, command, region, hops, rtt):
-    target = bench.plan.regions[region][0]
-    row = measured(bench, "A", command.format(target))
+def test_real_tools_on_the_bench_are_read_to_the_configured_truth(wan, command, region, hops, rtt):
+    target = wan.plan.regions[region][0]
+    row = measured(wan, "A", command.format(target))
     assert row.region_code == region
     assert row.path.hop_count == hops
     assert near(row.rtt_min_ms, rtt)
     assert row.received == row.sent
-    way = bench.plan.ways["A", region]
+    way = wan.plan.ways["A", region]
     for hop, router in zip(row.path.hops, way.routers, strict=False):
         if router.silent:
             assert hop.address is None
@@ -116,37 +97,37 @@ def test_real_tools_on_the_bench_are_read_to_the_configured_truth(bench, command
 
 @pytest.mark.root
 @pytest.mark.parametrize("command", ["mtr -6 --json -n -c 4 -i 0.1 -G 1 {}", "traceroute -6 -n -I -q 3 -w 2 {}"])
-def test_ways_over_ipv6_are_read_to_the_configured_truth(bench, command):
-    if not wan.usable("::1"):
+def test_ways_over_ipv6_are_read_to_the_configured_truth(wan, command):
+    if not usable("::1"):
         pytest.skip("this kernel has no IPv6")
-    row = measured(bench, "V6", command.format(bench.plan.regions["eu-central-1"][0]))
+    row = measured(wan, "V6", command.format(wan.plan.regions["eu-central-1"][0]))
     assert (row.region_code, row.path.hop_count) == ("eu-central-1", 3)
     assert [hop.address for hop in row.path.hops] == ["2001:db8:44::1", "2001:db8:55::1", "2600:f0f2:7103::20"]
     assert near(row.rtt_min_ms, 30.0)
 
 
 @pytest.mark.root
-def test_loss_of_the_way_is_loss_at_the_destination(bench):
-    row = measured(bench, "B", "mtr --json -n -c 60 -i 0.1 -G 1 15.193.6.20")
+def test_loss_of_the_way_is_loss_at_the_destination(wan):
+    row = measured(wan, "B", "mtr --json -n -c 60 -i 0.1 -G 1 15.193.6.20")
     lost = 1 - row.received / row.sent
     assert 0.25 < lost < 0.77  # 30 % in each direction is 51 % of round trips; 60 probes
     assert row.path.hop_count == 5
 
 
 @pytest.mark.root
-def test_a_dropped_port_ends_the_trace_without_a_hop_count(bench):
-    row = measured(bench, "A", "traceroute -n -U -p 3478 -q 1 -w 0.5 -m 8 15.193.5.20")
+def test_a_dropped_port_ends_the_trace_without_a_hop_count(wan):
+    row = measured(wan, "A", "traceroute -n -U -p 3478 -q 1 -w 0.5 -m 8 15.193.5.20")
     assert (row.path.hop_count, row.path.destination_answered, row.rtt_p50_ms) == (None, False, None)
     assert row.path.technique == "udp"
     assert [hop.address is not None for hop in row.path.hops] == [True, True, True, False, False, False, False, False]
 
 
 @pytest.mark.root
-def test_the_relay_answers_stun_and_asks_for_credentials(bench):
+def test_the_relay_answers_stun_and_asks_for_credentials(wan):
     allocate = struct.pack("!HHI", 0x0003, 8, 0x2112A442) + os.urandom(12) + struct.pack("!HHI", 0x0019, 4, 17 << 24)
     binding = struct.pack("!HHI", 0x0001, 0, 0x2112A442) + os.urandom(12)
     kinds = []
-    with wan.inside(bench.namespace("A")), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+    with inside(wan.namespace("A")), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         asker.settimeout(3)
         for request in (binding, allocate):
             asker.sendto(request, ("15.193.6.20", 3478))
