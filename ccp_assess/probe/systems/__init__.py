@@ -1,0 +1,30 @@
+"""The real network, one small back end for each operating system; what cannot be had without rights is ``None``."""
+
+from __future__ import annotations
+
+import sys
+
+from ccp_assess.probe.systems.sockets import SocketNetwork
+
+
+def open_network() -> SocketNetwork:
+    """Open the real network by the best means that this system gives to this user.
+
+    Returns
+    -------
+    network
+        To be closed by its user.
+    """
+    if sys.platform == "linux":
+        from ccp_assess.probe.systems.linux import LinuxNetwork  # noqa: PLC0415 -- its constants exist here only
+
+        return LinuxNetwork()
+    if sys.platform == "darwin":
+        from ccp_assess.probe.systems.macos import MacosNetwork  # noqa: PLC0415 -- the same
+
+        return MacosNetwork()
+    if sys.platform == "win32":
+        from ccp_assess.probe.systems.windows import WindowsNetwork  # noqa: PLC0415 -- the same
+
+        return WindowsNetwork()
+    return SocketNetwork()
