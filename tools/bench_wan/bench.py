@@ -28,7 +28,6 @@ from bench_wan.services import HTTPS_PORT, TURN_PORT, Cloud, Gateway, inspector
 
 PREFIX = "wb"
 LOOPBACK_RESOLVER = "127.0.0.53"
-READY_WITHIN_S = 30.0
 TOOLS = Path(__file__).resolve().parents[1]
 
 _numbers = itertools.count()
@@ -192,18 +191,14 @@ class Bench:
             if usable(site.address):
                 self._add_site(site_id, site, genuine)
         self._emulator(self.devices.pop(cloud))
-        folder, turn = self.folder, self.turn
-        waiting = [self._serve(cloud, Cloud(addresses=everyone, plan=self.plan, folder=folder, turn=turn))]
+        serving: list[tuple[str, Cloud | Gateway]]
+        serving = [(cloud, Cloud(addresses=everyone, plan=self.plan, folder=self.folder, turn=self.turn))]
         for site_id, site in self.plan.sites.items():
             if usable(site.address):
-                office = site.office
-                place = self.gateway(site_id) if office else self.namespace(site_id)
-                listen = office.gateway if office else LOOPBACK_RESOLVER
-                near = Gateway(listen=listen, site=site, zone=self.plan.zone, folder=folder)
-                waiting.append(self._serve(place, near))
-        for process in waiting:
-            if process.stdout is None or process.stdout.readline() != b"ready\n":
-                raise RuntimeError("a service of the bench did not start; its own words stand above")
+                place = self.gateway(site_id) if site.office else self.namespace(site_id)
+                listen = site.office.gateway if site.office else LOOPBACK_RESOLVER
+                serving.append((place, Gateway(listen=listen, site=site, zone=self.plan.zone, folder=self.folder)))
+        self._serve(serving)
 
     def _cloud(self, addresses: tuple[str, ...]) -> str:
         name = f"{self.prefix}-cloud"
@@ -270,18 +265,19 @@ class Bench:
             os.close(fd)
         self.devices = {}
 
-    def _serve(self, namespace: str, what: Cloud | Gateway) -> subprocess.Popen[bytes]:
-        words = ["ip", "netns", "exec", namespace, sys.executable, "-c", "from bench_wan.services import main; main()"]
-        places = os.pathsep.join((str(TOOLS), str(TOOLS.parent)))
-        process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": places}
-        )
+    def _serve(self, serving: list[tuple[str, Cloud | Gateway]]) -> None:
+        words = [sys.executable, "-c", "from bench_wan.services import main; main()"]
+        around = os.environ | {"PYTHONPATH": os.pathsep.join((str(TOOLS), str(TOOLS.parent)))}
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=around)
         self.processes.append(process)
-        described = pickle.dumps(what)
-        if process.stdin is not None:
-            process.stdin.write(len(described).to_bytes(4, "big") + described)
-            process.stdin.flush()
-        return process
+        if process.stdin is None or process.stdout is None:
+            raise RuntimeError("the services have no pipes")
+        described = pickle.dumps(serving)
+        process.stdin.write(len(described).to_bytes(4, "big") + described)
+        process.stdin.flush()
+        for _ in serving:
+            if process.stdout.readline() != b"ready\n":
+                raise RuntimeError("a service of the bench did not start; its own words stand above")
 
     def _tell(self, way: Way | None) -> dict[str, int]:
         if self.control is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import ssl
+import tempfile
 from pathlib import Path
 
 from cryptography import x509
@@ -86,16 +87,16 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .sign(self.key, hashes.SHA256())
         )
-        chain = self.folder / "leaf.pem"
-        chain.write_bytes(_private(key) + leaf.public_bytes(serialization.Encoding.PEM) + self.file.read_bytes())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(chain)
+        with tempfile.NamedTemporaryFile(dir=self.folder) as chain:
+            chain.write(_private(key) + leaf.public_bytes(serialization.Encoding.PEM) + self.file.read_bytes())
+            chain.flush()
+            context.load_cert_chain(chain.name)
         return context
 
     def server(self, fallback: str) -> ssl.SSLContext:
         """Give a server's side of TLS that has a certificate for whatever name is asked for."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*self._fallback(fallback))
+        context = self._context(fallback)
 
         def chosen(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
             if name:
@@ -103,10 +104,6 @@ class Authority:
 
         context.sni_callback = chosen  # type: ignore[assignment]
         return context
-
-    def _fallback(self, name: str) -> tuple[Path]:
-        self._context(name)
-        return (self.folder / "leaf.pem",)
 
 
 def _private(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -8,6 +8,7 @@ import os
 import shutil
 import struct
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,20 +32,32 @@ def usable(address: str) -> bool:
     return ":" not in address or Path("/proc/net/if_inet6").exists()
 
 
+def enter(namespace: str) -> None:
+    """Let this thread be in a namespace from now on."""
+    there = os.open(PLACES / namespace, os.O_RDONLY)
+    try:
+        _move(there)
+    finally:
+        os.close(there)
+
+
 @contextmanager
 def inside(namespace: str) -> Iterator[None]:
     """Let this thread be in a namespace for a while."""
-    libc = ctypes.CDLL(None, use_errno=True)
     back = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    there = os.open(PLACES / namespace, os.O_RDONLY)
     try:
-        if libc.setns(there, CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "setns")
-        yield
+        enter(namespace)
+        try:
+            yield
+        finally:
+            _move(back)
     finally:
-        libc.setns(back, CLONE_NEWNET)
-        os.close(there)
         os.close(back)
+
+
+def _move(there: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).setns(there, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def open_tun(namespace: str, name: str = "wan0") -> int:
@@ -88,9 +101,11 @@ def remove(name: str) -> None:
 
 
 def sweep(prefix: str) -> None:
-    """Take away the namespaces of benches whose process was killed: `PREFIX<pid in hex>-…`."""
-    for place in (PLACES, SETTINGS):
-        for path in place.glob(f"{prefix}*-*") if place.is_dir() else ():
-            stated = path.name.removeprefix(prefix).partition("-")[0].partition("x")[0]
-            if stated and not Path(f"/proc/{int(stated)}").exists():
+    """Take away what benches left whose process was killed: their names begin with `PREFIX<pid>x`."""
+    folders = Path(tempfile.gettempdir())
+    for place in (PLACES, SETTINGS, folders):
+        for path in place.glob(f"{prefix}*x*-*") if place.is_dir() else ():
+            pid = path.name.removeprefix(prefix).partition("x")[0]
+            if pid.isdigit() and not Path(f"/proc/{pid}").exists():
                 remove(path.name)
+                shutil.rmtree(folders / path.name, ignore_errors=True)

@@ -1,20 +1,27 @@
-"""What runs inside one namespace of the bench: started with a description on standard input, ends with its end."""
+"""What runs inside the namespaces of the bench: one process each, forked from one that has all modules loaded.
+
+Started with descriptions on standard input; all of them end with its end, whatever became of the bench.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 import shutil
 import ssl
 import struct
 import subprocess
 import sys
+import traceback
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench_wan.certificates import Authority
 from bench_wan.names import Resolver
+from bench_wan.namespaces import enter
 from bench_wan.plan import Names, Plan, Site
 from bench_wan.web import ConnectProxy, Handler, Interceptor, Web, portal, quietly
 
@@ -123,14 +130,14 @@ async def start_gateway(gateway: Gateway) -> list[subprocess.Popen[bytes]]:
 
 def inspector(folder: Path, organisation: str) -> Authority:
     """Give the authority of a box that opens TLS."""
-    return Authority(folder / "inspection", organisation, f"{organisation} CA")
+    return Authority(folder / f"inspection-{zlib.crc32(organisation.encode()):08x}", organisation, f"{organisation} CA")
 
 
 async def _run(what: Cloud | Gateway) -> None:
     processes = await (start_cloud(what) if isinstance(what, Cloud) else start_gateway(what))
-    print("ready", flush=True)
+    os.write(1, b"ready\n")
     try:
-        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)  # until our parent is gone
+        await asyncio.get_running_loop().run_in_executor(None, os.read, 0, 1)  # until our parent is gone
     finally:
         for process in processes:
             process.kill()
@@ -139,5 +146,16 @@ async def _run(what: Cloud | Gateway) -> None:
 
 def main() -> None:
     length = int.from_bytes(sys.stdin.buffer.read(4), "big")
-    what = pickle.loads(sys.stdin.buffer.read(length))  # noqa: S301 - from our own parent
-    asyncio.run(_run(what))
+    described = pickle.loads(sys.stdin.buffer.read(length))  # noqa: S301 - from our own parent
+    for namespace, what in described:
+        if os.fork():
+            continue
+        try:
+            enter(namespace)
+            asyncio.run(_run(what))
+        except BaseException:  # noqa: BLE001 - whatever it is, the bench must hear of it
+            traceback.print_exc()
+            os.write(1, b"failed\n")
+        os._exit(0)
+    for _ in described:
+        os.wait()
