@@ -32,11 +32,14 @@ class Side:
         Without gaps, from the first byte seen.
     offsets, times_ns
         Where each segment begins in ``data`` and when it came.
+    first_sequence
+        TCP sequence number of the first byte; ``None`` without any.
     """
 
     data: bytes = b""
     offsets: tuple[int, ...] = ()
     times_ns: tuple[int, ...] = ()
+    first_sequence: int | None = None
 
     def time_at(self, offset: int) -> int | None:
         """Tell when a byte came.
@@ -154,7 +157,7 @@ def order_segments(segments: Iterable[Datagram]) -> Side:
         offsets.append(len(data))
         times.append(time_ns)
         data += payload[len(data) - offset :]
-    return Side(bytes(data), tuple(offsets), tuple(times))
+    return Side(bytes(data), tuple(offsets), tuple(times), start)
 
 
 def _signed(difference: int) -> int:
