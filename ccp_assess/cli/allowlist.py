@@ -331,7 +331,7 @@ def audit_rules(
         document = {"missing": [], "too_wide": [], "stale": [], "covered": [], "notes": []}
     if live:
         from ccp_assess.assess.allowlist_audit import audit_live
-        from ccp_assess.probe.reach import SocketProber
+        from ccp_assess.probe.attempts import SocketProber
 
         document = audit_live(
             document,
@@ -387,7 +387,7 @@ def verify_request(
     from ccp_assess.allowlist.verify import read_request, verified_document, verify
     from ccp_assess.cli.output import print_json, printable
     from ccp_assess.errors import AllowlistError
-    from ccp_assess.probe.reach import SocketProber
+    from ccp_assess.probe.attempts import SocketProber
 
     lines, regions = read_request(request)
     wanted = [row for row in lines if not line or row.number in line]

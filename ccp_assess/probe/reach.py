@@ -1,109 +1,359 @@
-"""The smallest probes: does a name resolve, does TCP connect, does STUN answer; each with a deadline."""
+"""One round of reaching: names, connections, TLS, WebSockets and relays of all Regions, side by side.
+
+The round takes as long as its longest way: one answer of the resolver, then connect, TLS and first answer, with the
+relay's answers beside them. Every wait has an end and so has the whole, so a network that answers nothing ends it, too.
+"""
 
 from __future__ import annotations
 
-import errno
-import os
-import socket
-import struct
-import threading
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from ccp_assess.allowlist.verify import Reach
+from ccp_assess.probe.https import Route, Service, Tools, ask_portal, reach_service
+from ccp_assess.probe.machine import Address, run
+from ccp_assess.probe.names import EXISTING_NAME, ask_server, ask_system, random_relay_name
+from ccp_assess.probe.proxies import Proxy, ProxySettings
+from ccp_assess.probe.records import (
+    NameAnswer,
+    PortalFound,
+    ProxyFound,
+    ReachFound,
+    RegionReach,
+    RelayFound,
+    TcpFound,
+)
+from ccp_assess.probe.relay import FULL_TRIES_MS, QUICK_TRIES_MS, reach_relay, reach_relay_by_stream
+from ccp_assess.probe.systems import open_network
+from ccp_assess.probe.talks import Running, Talk, Talks
+from ccp_assess.probe.targets import RegionTargets, Target
+from ccp_assess.probe.tls import SystemTls, TlsMaker
+from ccp_assess.units import NS_PER_MS, NS_PER_S, ms_from_ns
 
-MAGIC_COOKIE = 0x2112A442
-BINDING_REQUEST, BINDING_SUCCESS, BINDING_ERROR = 0x0001, 0x0101, 0x0111
-"""Message types of RFC 8489, section 5."""
-
-_UNREACHABLE = {
-    errno.ENETUNREACH,
-    errno.EHOSTUNREACH,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EADDRNOTAVAIL,
-    errno.EAFNOSUPPORT,
-}
+QUESTION_GAP_MS = 0.5
+"""Between two questions to the resolver: home routers drop bursts."""
 
 
-class SocketProber:
-    """Reaches the real network.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How long a round may take and how often it tries.
 
     Parameters
     ----------
-    timeout_s
-        Longest time for one attempt [s].
+    give_up_ms
+        When what has not answered at all is given up, from the beginning [ms].
+    whole_ms
+        When the whole ends [ms].
+    relay_tries_ms
+        When a relay is asked, from the moment its address is known [ms].
+    settle
+        Whether one answer of a relay is enough.
+    connects
+        Connects in a row to each TCP service (count).
+    addresses
+        Addresses tried of each TCP service and IP version (count).
+    with_extra
+        Whether to connect to what only pictures and metrics come from.
     """
 
-    def __init__(self, timeout_s: float = 3.0) -> None:
-        self.timeout_s = timeout_s
-
-    def resolve(self, host: str) -> tuple[str, ...]:
-        """Return the addresses of a name; empty if it does not resolve in time."""
-        found: list[str] = []
-
-        def ask() -> None:
-            try:
-                rows = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            except (OSError, UnicodeError):
-                return
-            found.extend(dict.fromkeys(str(row[4][0]) for row in rows))
-
-        # The resolver of the system knows no deadline of its own; a thread that outlives ours does no harm.
-        thread = threading.Thread(target=ask, daemon=True)
-        thread.start()
-        thread.join(self.timeout_s + 2)
-        return tuple(found)
-
-    def tcp(self, address: str, port: int) -> Reach:
-        """Try to connect."""
-        began = time.perf_counter()
-        try:
-            with socket.create_connection((address, port), timeout=self.timeout_s):
-                return Reach(outcome="connected", rtt_ms=_since_ms(began))
-        except TimeoutError:
-            return Reach(outcome="timeout")
-        except ConnectionRefusedError:
-            return Reach(outcome="refused")
-        except OSError as error:
-            return Reach(outcome="unreachable" if error.errno in _UNREACHABLE else "timeout")
-
-    def stun(self, address: str, port: int) -> Reach:
-        """Send three Binding requests (RFC 8489) and wait for the answer to any of them."""
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        transaction = os.urandom(12)
-        request = struct.pack("!HHI", BINDING_REQUEST, 0, MAGIC_COOKIE) + transaction
-        deadline = time.monotonic() + self.timeout_s
-        try:
-            with socket.socket(family, socket.SOCK_DGRAM) as one:
-                one.connect((address, port))
-                for left in (3, 2, 1):
-                    began = time.perf_counter()
-                    one.send(request)
-                    until = time.monotonic() + max(deadline - time.monotonic(), 0.05) / left
-                    if _answered(one, transaction, until):
-                        return Reach(outcome="answered", rtt_ms=_since_ms(began))
-        except ConnectionRefusedError:
-            return Reach(outcome="refused")
-        except OSError as error:
-            return Reach(outcome="unreachable" if error.errno in _UNREACHABLE else "timeout")
-        return Reach(outcome="timeout")
+    give_up_ms: float
+    whole_ms: float
+    relay_tries_ms: tuple[float, ...]
+    settle: bool
+    connects: int
+    addresses: int
+    with_extra: bool
 
 
-def _answered(one: socket.socket, transaction: bytes, until: float) -> bool:
-    while (left := until - time.monotonic()) > 0:
-        one.settimeout(left)
-        try:
-            data = one.recv(2048)
-        except TimeoutError:
-            return False
-        if len(data) < 20:
-            continue
-        kind, _, cookie = struct.unpack("!HHI", data[:8])
-        # An error is an answer, too: the way is open.
-        if kind in {BINDING_SUCCESS, BINDING_ERROR} and cookie == MAGIC_COOKIE and data[8:20] == transaction:
-            return True
-    return False
+QUICK = Pace(
+    give_up_ms=2200.0,
+    whole_ms=4500.0,
+    relay_tries_ms=QUICK_TRIES_MS,
+    settle=True,
+    connects=1,
+    addresses=1,
+    with_extra=False,
+)
+FULL = Pace(
+    give_up_ms=5000.0,
+    whole_ms=20_000.0,
+    relay_tries_ms=FULL_TRIES_MS,
+    settle=False,
+    connects=3,
+    addresses=2,
+    with_extra=True,
+)
 
 
-def _since_ms(began: float) -> float:
-    return (time.perf_counter() - began) * 1000
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What of this computer the round depends on.
+
+    Parameters
+    ----------
+    resolvers
+        DNS servers of the system.
+    proxies
+        Which proxy is in force.
+    ipv6
+        Whether this computer has a way to the Internet by IPv6.
+    wall_clock_s
+        What to add to the network's clock to get seconds since 1970 [s].
+    make_tls
+        Makes TLS connections.
+    """
+
+    resolvers: tuple[Address, ...] = ()
+    proxies: ProxySettings = field(default_factory=ProxySettings)
+    ipv6: bool = False
+    wall_clock_s: float = 0.0
+    make_tls: TlsMaker = SystemTls
+
+
+def reach_machine(regions: Sequence[RegionTargets], pace: Pace, around: Surroundings) -> Talks[ReachFound]:
+    """Make the machine of one round.
+
+    Parameters
+    ----------
+    regions
+        What to reach.
+    pace
+        How long and how often.
+    around
+        What of this computer it depends on.
+
+    Returns
+    -------
+    machine
+        Its result is a :class:`~ccp_assess.probe.records.ReachFound`.
+    """
+    return Talks(lambda talks: _Round(talks, regions, pace, around).talk())
+
+
+def probe_reach(regions: Sequence[RegionTargets], pace: Pace, around: Surroundings) -> ReachFound:
+    """Run one round on the real network.
+
+    Parameters
+    ----------
+    regions, pace, around
+        As of :func:`reach_machine`.
+
+    Returns
+    -------
+    found
+        What was found.
+    """
+    network = open_network()
+    try:
+        clock = replace(around, wall_clock_s=time.time() - network.now_ns() / NS_PER_S)
+        machine = reach_machine(regions, pace, clock)
+        run([machine], network, deadline_s=pace.whole_ms / 1000.0 + 0.5)
+    finally:
+        network.close()
+    return machine.result() or ReachFound(regions=(), complete=False)
+
+
+@dataclass(slots=True)
+class _Names:
+    """What was found for one name."""
+
+    answers: tuple[NameAnswer, ...]
+    addresses: tuple[str, ...]
+
+
+class _Round:
+    """One round under way."""
+
+    def __init__(
+        self, talks: Talks[ReachFound], regions: Sequence[RegionTargets], pace: Pace, around: Surroundings
+    ) -> None:
+        self.talks, self.regions, self.pace, self.around = talks, regions, pace, around
+        self.began_ns = talks.now_ns
+        self.give_up_ns = talks.now_ns + round(pace.give_up_ms * NS_PER_MS)
+        self.tools = Tools(
+            talks=talks,
+            make_tls=around.make_tls,
+            connect_end_ns=self.give_up_ns,
+            end_ns=talks.now_ns + round(pace.whole_ms * NS_PER_MS),
+            wall_clock_s=around.wall_clock_s,
+            connects=pace.connects,
+        )
+        self.names: dict[str, Running[_Names]] = {}
+        self.portal: Running[PortalFound] | None = None
+        self.questions = 0
+
+    def talk(self) -> Talk[ReachFound]:
+        """Reach everything."""
+        for region in self.regions:  # relays and services first, so that their names are asked for first
+            for target in sorted(region.targets, key=lambda one: (one.is_extra, one.transport == "tcp")):
+                if target.address is None:
+                    self._name(target.host)
+        running = [
+            (region, [(target, self.talks.start_talk(self._reach(target))) for target in region.targets])
+            for region in self.regions
+        ]
+        controls = [self.talks.start_talk(talk) for talk in self._controls()]
+        found = []
+        for region, pairs in running:
+            results = yield from self.talks.join([one for _, one in pairs])
+            answers = yield from self._answers(region)
+            records = [record for rows in results for record in rows or ()]
+            found.append(
+                RegionReach(
+                    region_code=region.region_code,
+                    names=answers,
+                    tcp=tuple(one for one in records if isinstance(one, TcpFound)),
+                    relays=tuple(one for one in records if isinstance(one, RelayFound)),
+                    untested=region.untested,
+                )
+            )
+        said = yield from self.talks.join(controls)
+        portal = None
+        if self.portal is not None and any(map(_is_suspicious, (one for region in found for one in region.tcp))):
+            (portal,) = yield from self.talks.join([self.portal])
+        return ReachFound(
+            regions=tuple(found),
+            controls=tuple(one for one in said if one is not None),
+            portal=portal,
+            resolvers=tuple(address for address, _ in self.around.resolvers),
+            duration_ms=ms_from_ns(self.talks.now_ns - self.began_ns),
+            complete=self.talks.now_ns < self.tools.end_ns,
+        )
+
+    def _answers(self, region: RegionTargets) -> Talk[tuple[NameAnswer, ...]]:
+        hosts = dict.fromkeys(target.host for target in region.targets if target.address is None)
+        named = yield from self.talks.join([self.names[host] for host in hosts if host in self.names])
+        return tuple(answer for one in named if one is not None for answer in one.answers)
+
+    # ------------------------------------------------------------ names
+
+    def _name(self, host: str) -> Running[_Names]:
+        if host not in self.names:
+            self.names[host] = self.talks.start_talk(self._ask(host))
+        return self.names[host]
+
+    def _wait_ms(self) -> float:
+        return max((self.give_up_ns - self.talks.now_ns) / NS_PER_MS, 1.0)
+
+    def _tries_ms(self) -> tuple[float, float]:
+        """Space the questions; the second try comes at a third of the time that there is."""
+        delay_ms = self.questions * QUESTION_GAP_MS
+        self.questions += 1
+        return delay_ms, delay_ms + max(self._wait_ms() / 3.0, 200.0)
+
+    def _ask(self, host: str) -> Talk[_Names]:
+        if _is_address(host):
+            return _Names((), (host,))
+        resolver = self.around.resolvers[0] if self.around.resolvers else None
+        shown, wait_ms = resolver[0] if resolver else None, self._wait_ms()
+        asking = [self.talks.start_talk(ask_system(self.talks, host, 4, resolver=shown, give_up_ms=wait_ms))]
+        if self.around.ipv6:
+            asking.append(self.talks.start_talk(ask_system(self.talks, host, 6, resolver=shown, give_up_ms=wait_ms)))
+        if resolver is not None:
+            for kind in ("A", "AAAA"):
+                talk = ask_server(
+                    self.talks,
+                    resolver,
+                    host,
+                    kind,
+                    tries_ms=self._tries_ms(),
+                    give_up_ms=wait_ms,
+                )
+                asking.append(self.talks.start_talk(talk))
+        answers = yield from self.talks.join(asking)
+        known = [answer for answer in answers if answer is not None]
+        by_system = [address for answer in known if answer.via == "system" for address in answer.answers]
+        by_server = [
+            address
+            for answer in known
+            if answer.via == "server" and (answer.type == "A" or self.around.ipv6)
+            for address in answer.answers
+        ]
+        return _Names(tuple(known), tuple(dict.fromkeys(by_system or by_server)))
+
+    def _controls(self) -> list[Talk[NameAnswer]]:
+        """Ask for a name that exists and for one of each Region that cannot."""
+        if not self.around.resolvers or not any(target.address is None for r in self.regions for target in r.targets):
+            return []
+        resolver = self.around.resolvers[0]
+        codes = [region.region_code for region in self.regions if region.region_code]
+        asked: list[tuple[str, Any]] = [(EXISTING_NAME, "exists")]
+        asked += [(random_relay_name(code), "random") for code in (codes if self.pace.with_extra else codes[:1])]
+        wait_ms = self._wait_ms()
+        return [
+            ask_server(self.talks, resolver, name, tries_ms=self._tries_ms(), give_up_ms=wait_ms, control=control)
+            for name, control in asked
+        ]
+
+    # ------------------------------------------------------------ services and relays
+
+    def _reach(self, target: Target) -> Talk[list[TcpFound | RelayFound]]:
+        if target.is_extra and not self.pace.with_extra:
+            return []
+        addresses: tuple[str, ...] = (target.address,) if target.address else ()
+        proxy = self.around.proxies.for_host(target.host) if target.transport == "tcp" else None
+        asked = self._by_proxy(target, proxy) if proxy is not None and target.role != "media_relay" else None
+        by_proxy = self.talks.start_talk(asked) if asked is not None else None
+        if not addresses:
+            (named,) = yield from self.talks.join([self._name(target.host)])
+            addresses = named.addresses if named is not None else ()
+        talks: list[Talk[Any]]
+        if target.transport == "udp":
+            talks = [self._relay(target, address) for address in addresses]
+        elif target.role == "media_relay":
+            talks = [self._relay_by_stream(target, address) for address in addresses]
+        else:
+            talks = [self._service(target, Route(address=address)) for address in self._some(addresses)]
+        running = [self.talks.start_talk(talk) for talk in talks]
+        found = yield from self.talks.join([*running, *([by_proxy] if by_proxy else [])])
+        return [one for one in found if one is not None]
+
+    def _some(self, addresses: Sequence[str]) -> list[str]:
+        versions = ([one for one in addresses if ":" not in one], [one for one in addresses if ":" in one])
+        return [address for kind in versions for address in kind[: self.pace.addresses]]
+
+    def _relay(self, target: Target, address: str) -> Talk[RelayFound]:
+        return (
+            yield from reach_relay(
+                self.tools,
+                target.host,
+                (address, target.port),
+                tries_ms=self.pace.relay_tries_ms,
+                settle=self.pace.settle,
+            )
+        )
+
+    def _relay_by_stream(self, target: Target, address: str) -> Talk[RelayFound]:
+        transport = "tls" if target.port in {443, 5349} else "tcp"
+        return (
+            yield from reach_relay_by_stream(self.tools, target.host, (address, target.port), transport=transport)  # type: ignore[arg-type]
+        )
+
+    def _service(self, target: Target, route: Route) -> Talk[TcpFound]:
+        if self.portal is None and route.proxy is None and target.port == 443:
+            self.portal = self.talks.start_talk(ask_portal(self.tools, target.host, route.address))
+        service = Service(
+            host=target.host, port=target.port, role=target.role, websocket=target.role in {"signalling", "api"}
+        )
+        return (yield from reach_service(self.tools, service, route))
+
+    def _by_proxy(self, target: Target, proxy: Proxy) -> Talk[TcpFound]:
+        (named,) = yield from self.talks.join([self._name(proxy.host)])
+        if named is None or not named.addresses:
+            met = ProxyFound(proxy=proxy.text, source=proxy.source, outcome="unresolved")
+            return TcpFound(
+                host=target.host, port=target.port, role=target.role, address=None, outcome="unreachable", proxy=met
+            )
+        return (yield from self._service(target, Route(address=named.addresses[0], proxy=proxy)))
+
+
+def _is_address(host: str) -> bool:
+    return ":" in host or host.replace(".", "").isdigit()
+
+
+def _is_suspicious(found: TcpFound) -> bool:
+    """Whether a direct connection was not genuine, so that a sign-in page may stand behind it."""
+    if found.proxy is not None:
+        return False
+    return found.outcome != "connected" or found.tls is None or found.tls.outcome != "ok" or not found.tls.trusted

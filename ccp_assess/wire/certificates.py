@@ -87,6 +87,31 @@ def fingerprint(der: bytes) -> str:
     return hashlib.sha256(der).digest().hex(":").upper()
 
 
+def public_key_hash(der: bytes) -> str | None:
+    """Compute the SHA-256 of the public key with its algorithm (SubjectPublicKeyInfo), as CAs publish it.
+
+    Parameters
+    ----------
+    der
+        The certificate.
+
+    Returns
+    -------
+    digest
+        Lower-case hexadecimal; ``None`` if the bytes are not laid out as a certificate.
+    """
+    try:
+        signed = _children(_only(der, _SEQUENCE, "certificate"))[0][1]
+        position, ends = 0, [0]
+        while position < len(signed) and len(ends) < 9:
+            _, _, position = _element(signed, position)
+            ends.append(position)
+        first = 6 if signed[:1] == b"\xa0" else 5  # an explicit version comes before all
+        return hashlib.sha256(signed[ends[first] : ends[first + 1]]).hexdigest()
+    except (ParseError, IndexError):
+        return None
+
+
 def parse_certificate(der: bytes) -> Certificate:
     """Read one certificate.
 

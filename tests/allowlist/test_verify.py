@@ -12,7 +12,7 @@ from ccp_assess.allowlist import build
 from ccp_assess.allowlist.verify import Reach, Verified, read_request, request_lines, verify
 from ccp_assess.assess.allowlist_audit import audit_live
 from ccp_assess.errors import AllowlistError
-from ccp_assess.probe.reach import SocketProber
+from ccp_assess.probe.attempts import SocketProber
 
 NAMES = {
     "acme.my.connect.aws": ("52.1.1.1", "2600:1f00::1"),
