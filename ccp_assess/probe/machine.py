@@ -167,7 +167,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """A datagram has left.
+    """A datagram has left, or the first packet of a TCP connection (then ``token`` is 0).
 
     It comes at once with the time of the program's clock; where the kernel stamps, a second one with
     ``by_kernel`` follows, and is the one to count from.

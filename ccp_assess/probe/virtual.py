@@ -443,6 +443,8 @@ class VirtualNetwork:
             return  # closed meanwhile
         self.sent += 1
         end, now_ns = self._end_of(way, packet), self._now_ns
+        if tries == 0:
+            self._later(now_ns, packet.owner, Sent(flow=packet.flow, token=0, time_ns=now_ns))
         error, at_ns = None, None
         if end.fate == "delivered" and not self._lost(packet.to[0], way, out=False):
             at_ns = self._after_ns(way.rtt_ms, way)

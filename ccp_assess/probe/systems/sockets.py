@@ -281,9 +281,10 @@ class SocketNetwork:
                 _set_ttl(channel, action.ttl)
             if action.source is not None:
                 sock.bind((action.source, 0))
+            begins_ns = self.now_ns()
             sock.connect(action.remote)
         except BlockingIOError:
-            pass
+            self.tell(channel, Sent(flow=action.flow, token=0, time_ns=begins_ns))
         except OSError as error:
             sock.close()
             event = ConnectFailed(flow=action.flow, time_ns=self.now_ns(), error=error_name(error))
