@@ -8,7 +8,7 @@ costs that file and is said; it never costs the rest.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ccp_assess.allowlist import audit, build, read_client_rules
 from ccp_assess.assess.evidence import Evidence, LeftOut, Progress, read_evidence, shown, unreadable
 from ccp_assess.client import Client, read_client
+from ccp_assess.client.masking import FOLDER, Mask, mask_client
 from ccp_assess.errors import CcpAssessError
 from ccp_assess.probe.imports import probe_document_json
 from ccp_assess.selection.ranking import Ranking, rank
@@ -194,7 +195,12 @@ class _Said:
 
 
 def assess_client(
-    folder: str | Path, *, progress: Progress | None = None, instances: int = 1, seed: int = 1
+    folder: str | Path,
+    *,
+    progress: Progress | None = None,
+    instances: int = 1,
+    seed: int = 1,
+    masked: bool = False,
 ) -> ClientAssessment:
     """Assess a client folder: captures, traces and tables to a recommendation with its evidence.
 
@@ -208,6 +214,8 @@ def assess_client(
         How many instances an option may have (count).
     seed
         Seed of the simulation, so that the same folder gives the same numbers.
+    masked
+        Whether the names of the client, its sites and targets are masked everywhere in the result.
 
     Returns
     -------
@@ -219,9 +227,14 @@ def assess_client(
     CcpAssessError
         If the tables are missing or wrong; the text names file, row, column and what to do.
     """
-    client = read_client(Path(folder))
+    client, mask = read_client(Path(folder)), None
+    if masked:
+        client, mask = mask_client(client)
     said = _Said(unknowns=list(client.unknowns))
     evidence = read_evidence(client, progress=progress)
+    if mask is not None:  # the ranking names the files that its legs come from
+        named = (replace(one, source=mask.tree(one.source)) for one in evidence.measurements)
+        evidence = replace(evidence, measurements=tuple(named))
     for one in evidence.left_out:
         said.left_out(one)
     _tell_captures(evidence, said)
@@ -244,7 +257,7 @@ def assess_client(
     audit = tuple(_audit_rules(client, ranked, said))
     if progress:
         progress("ranking the Regions", 1, 1)
-    return ClientAssessment(
+    assessment = ClientAssessment(
         client=client,
         ranked=ranked,
         captures=evidence.captures,
@@ -259,6 +272,20 @@ def assess_client(
         ),
         unknowns=tuple(dict.fromkeys(said.unknowns)),
         assessed_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    return assessment if mask is None else _masked(assessment, mask)
+
+
+def _masked(assessment: ClientAssessment, mask: Mask) -> ClientAssessment:
+    """Mask what came out of files: their names, the texts about them, the names seen on the wire."""
+    return replace(
+        assessment,
+        client=replace(assessment.client, folder=FOLDER),
+        captures=mask.tree(assessment.captures),
+        measurements=mask.tree(assessment.measurements),
+        audit=mask.tree(assessment.audit),
+        findings=mask.tree(assessment.findings),
+        unknowns=mask.tree(assessment.unknowns),
     )
 
 

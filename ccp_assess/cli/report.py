@@ -27,6 +27,11 @@ def report(
     docx: bool = typer.Option(False, "--docx", help="Write a Word document too."),
     evidence: bool = typer.Option(False, "--evidence", help="Write the evidence bundle: tables, JSON, manifest."),
     packets: bool = typer.Option(False, "--packets", help="With --evidence: copy the captures into the bundle."),
+    section: list[str] | None = typer.Option(
+        None, "--section", help="A chapter that is wanted, such as `findings`; may be given several times."
+    ),
+    logo: Path | None = typer.Option(None, "--logo", help="A PNG or JPEG for the head of the page."),
+    masked: bool = typer.Option(False, "--masked", help="Mask the names of the client, its sites and targets."),
     instances: int = typer.Option(1, "--instances", min=1, max=4, help="How many instances an option may have."),
     as_json: bool = typer.Option(False, "--json", help="Print the paths as one JSON document."),
 ) -> None:
@@ -38,12 +43,14 @@ def report(
     from ccp_assess.report.evidence import write_evidence
     from ccp_assess.report.word import write_docx
 
+    if masked and packets:
+        raise typer.BadParameter("packets cannot be masked; leave out --packets, or --masked")
     folder = out or client_dir / "report"
     with progress_bar() as show:
-        assessment = assess_client(client_dir, progress=show, instances=instances)
+        assessment = assess_client(client_dir, progress=show, instances=instances, masked=masked)
         if show:
             show("writing the report", 0, 1)
-        written = write_report(assessment, folder, length=length.value, pdf=pdf)
+        written = write_report(assessment, folder, length=length.value, sections=section or None, logo=logo, pdf=pdf)
         if docx:
             written["docx"] = str(write_docx(assessment, folder / "report.docx"))
         if evidence:

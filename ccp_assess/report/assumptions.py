@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ccp_assess.report.content.findings import DUE_DAYS
 from ccp_assess.report.words import clean, known, plain
 from ccp_assess.selection.legs import LegConstant, read_leg_constants
 
@@ -87,6 +88,12 @@ def _client_rows(client: Any) -> list[dict[str, Any]]:
 
 def _method_rows() -> list[dict[str, Any]]:
     return [
+        {
+            "what": "Days for mending, where none are agreed",
+            "value": ", ".join(f"{severity} {days} days" for severity, days in DUE_DAYS.items()),
+            "basis": "assumed",
+            "source": "proposal; agree others in actions.csv (code, site_id, owner, due)",
+        },
         {
             "what": "One way is half of the round trip",
             "value": "RTT / 2",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -10,10 +11,12 @@ import jinja2
 from markupsafe import Markup
 
 from ccp_assess import __version__
+from ccp_assess.errors import CcpAssessError
 from ccp_assess.files import write_whole
 from ccp_assess.report import content, pictures, words
 from ccp_assess.report.assumptions import assumption_rows
 from ccp_assess.report.figures.map import chosen_regions
+from ccp_assess.report.logo import logo_uri
 from ccp_assess.report.pdf import print_pdf
 from ccp_assess.report.sizes import allowlist_sizes
 
@@ -28,6 +31,7 @@ _SECTIONS: tuple[tuple[str, str, bool, bool], ...] = (
     ("calls", "Calls", False, True),
     ("workstation", "Workstations and probes", False, False),
     ("firewall", "Firewall rules", False, True),
+    ("decisions", "Decisions", True, False),
     ("unknowns", "What is unknown", True, True),
     ("assumptions", "Assumptions", True, False),
     ("method", "Method and sources", True, True),
@@ -35,8 +39,19 @@ _SECTIONS: tuple[tuple[str, str, bool, bool], ...] = (
 )
 
 
+SECTIONS: dict[str, str] = {key: title for key, title, _, _ in _SECTIONS}
+"""The chapters that can be chosen, by name, with their titles."""
+
+
 def write_report(
-    assessment: Any, folder: str | Path, *, length: Length = "engineer", pdf: bool = True, name: str = "report"
+    assessment: Any,
+    folder: str | Path,
+    *,
+    length: Length = "engineer",
+    sections: Collection[str] | None = None,
+    logo: Path | None = None,
+    pdf: bool = True,
+    name: str = "report",
 ) -> dict[str, Any]:
     """Write the report of an assessment.
 
@@ -48,6 +63,11 @@ def write_report(
         Where the files shall stand; it is made.
     length
         ``engineer`` for everything, ``executive`` for the answer, findings, comparison, budget and unknowns.
+    sections
+        Names of the chapters wanted, of :data:`SECTIONS`; ``None`` for those of the length. The first page is always
+        there.
+    logo
+        A PNG or JPEG to stand at the head.
     pdf
         Whether to print a PDF too.
     name
@@ -57,9 +77,14 @@ def write_report(
     -------
     paths
         ``html`` and ``pdf`` (``None`` if there is none) as text, and ``pdf_reason``.
+
+    Raises
+    ------
+    CcpAssessError
+        If a section is unknown, or the logo is no picture.
     """
     html_path = Path(folder) / f"{name}.html"
-    write_whole(html_path, render_report(assessment, length=length))
+    write_whole(html_path, render_report(assessment, length=length, sections=sections, logo=logo))
     pdf_path, reason = None, "No PDF was asked for."
     if pdf:
         printed = print_pdf(html_path, Path(folder) / f"{name}.pdf")
@@ -67,7 +92,13 @@ def write_report(
     return {"html": str(html_path), "pdf": None if pdf_path is None else str(pdf_path), "pdf_reason": reason}
 
 
-def render_report(assessment: Any, *, length: Length = "engineer") -> str:
+def render_report(
+    assessment: Any,
+    *,
+    length: Length = "engineer",
+    sections: Collection[str] | None = None,
+    logo: Path | None = None,
+) -> str:
     """Return the report as one HTML document that asks no server for anything.
 
     Parameters
@@ -76,18 +107,39 @@ def render_report(assessment: Any, *, length: Length = "engineer") -> str:
         A client assessment.
     length
         ``engineer`` or ``executive``.
+    sections
+        Names of the chapters wanted; ``None`` for those of the length.
+    logo
+        A PNG or JPEG to stand at the head.
 
     Returns
     -------
     html
         The page.
+
+    Raises
+    ------
+    CcpAssessError
+        If a section is unknown, or the logo is no picture.
     """
-    sections = [
+    wanted = _chosen(length, sections)
+    chapters = [
         {"id": key, "title": title, "chapter": chapter, "template": f"sections/{key}.html.j2"}
-        for key, title, executive, chapter in _SECTIONS
-        if executive or length == "engineer"
+        for key, title, _, chapter in _SECTIONS
+        if key in wanted and (key != "decisions" or assessment.client.decisions)
     ]
-    return _environment().get_template("report.html.j2").render(sections=sections, **report_context(assessment))
+    template = _environment().get_template("report.html.j2")
+    picture = logo_uri(logo) if logo else None
+    return template.render(sections=chapters, logo=picture, **report_context(assessment))
+
+
+def _chosen(length: Length, sections: Collection[str] | None) -> set[str]:
+    if sections is None:
+        return {key for key, _, executive, _ in _SECTIONS if executive or length == "engineer"}
+    unknown = sorted(set(sections) - SECTIONS.keys())
+    if unknown:
+        raise CcpAssessError(f"the report has no section {unknown[0]!r}; there are {', '.join(SECTIONS)}")
+    return set(sections)
 
 
 def report_context(assessment: Any) -> dict[str, Any]:
@@ -145,7 +197,9 @@ def report_context(assessment: Any) -> dict[str, Any]:
         "notes": allowlist.get("notes") or [],
         "audits": content.audit_parts(assessment),
         "diagnoses": content.diagnosis_rows(assessment),
+        "decisions": list(assessment.client.decisions),
         "unknowns": list(assessment.unknowns),
+        "open_facts": content.open_facts(),
         "assumptions": assumption_rows(assessment),
         "references": content.reference_rows(),
         "versions": content.versions(),

@@ -116,10 +116,16 @@ def _findings(writer: _Writer, assessment: Any) -> None:
     writer.table(
         ("No.", "Severity", "Finding", "What to do", "Owner", "Due", "Test again"),
         [
-            (r["number"], r["word"], f"{r['text']} ({r['where']})", r["action"], r["owner"], "", r["retest"])
+            (r["number"], r["word"], f"{r['text']} ({r['where']})", r["action"], r["owner"], _due(r), r["retest"])
             for r in rows
         ],
     )
+
+
+def _due(row: dict[str, Any]) -> str:
+    if not row["due"] or not row["owner"]:
+        return ""
+    return day(row["due"]) if row["due_agreed"] else f"proposed: {day(row['due'])}"
 
 
 def _regions(writer: _Writer, assessment: Any) -> None:

@@ -371,6 +371,8 @@ def assessment(**changes: Any) -> Any:
         callers=callers,
         transfers=transfers,
         reroutes=(),
+        decisions=(),
+        actions=(),
         constraints=SimpleNamespace(
             allowed_regions=(),
             excluded_regions=("us-west-2",),

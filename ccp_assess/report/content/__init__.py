@@ -8,11 +8,11 @@ from ccp_assess.report.content.firewall import audit_parts, common_from, rule_ro
 from ccp_assess.report.content.measurements import diagnosis_rows, measurement_rows, paths_to_draw
 from ccp_assess.report.content.options import excluded_rows, key_figures, option_rows
 from ccp_assess.report.content.sites import budget_rows, caller_rows, leg_matrix, site_rows, transfer_rows
-from ccp_assess.report.content.sources import input_files, reference_rows, valid_until, versions
+from ccp_assess.report.content.sources import input_files, open_facts, reference_rows, valid_until, versions
 
 __all__ = [
     "MOST_CALL_ROWS", "audit_parts", "budget_rows", "call_notes", "call_rows", "caller_rows", "common_from",
     "diagnosis_rows", "evidence_words", "excluded_rows", "finding_rows", "front_findings", "input_files",
-    "key_figures", "leg_matrix", "measurement_rows", "option_rows", "paths_to_draw", "reference_rows", "rule_rows",
-    "rule_sources", "site_rows", "transfer_rows", "valid_until", "versions", "worst_series",
+    "key_figures", "leg_matrix", "measurement_rows", "open_facts", "option_rows", "paths_to_draw", "reference_rows",
+    "rule_rows", "rule_sources", "site_rows", "transfer_rows", "valid_until", "versions", "worst_series",
 ]  # fmt: skip

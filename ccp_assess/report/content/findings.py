@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import date, timedelta
 from typing import Any
 
+from ccp_assess.client.actions import agreed_for
 from ccp_assess.report.actions import action_for
 from ccp_assess.report.figures.map import chosen_regions
 from ccp_assess.report.words import clean, known
 
 SEVERITY_ORDER = {"critical": 0, "warning": 1, "info": 2}
+DUE_DAYS = {"critical": 14, "warning": 30}
+"""Days that are proposed for mending, an assumption of ours: what stops calls before the next fortnight's review, the
+rest within the 30 days that AWS itself gives for new address ranges [days]."""
 SEVERITY_WORDS = {"critical": "Critical", "warning": "Warning", "info": "Note"}
 
 _WHOSE_LIMIT = re.compile(r"\.?\s*\((?:critical|warning|info) from [^()]*(?:\([^()]*\)[^()]*)*\)\.?$")
@@ -72,7 +77,8 @@ def finding_rows(assessment: Any) -> list[dict[str, Any]]:
     Returns
     -------
     rows
-        ``number, code, call_ids, severity, word, text, where, evidence, action, owner, retest``.
+        ``number, code, call_ids, severity, word, text, where, evidence, action, owner, due, due_agreed, retest``;
+        ``due`` is an ISO date, agreed in ``actions.csv`` or proposed by severity, ``None`` for mere notes.
     """
     agents = {site.site_id: site.agents for site in assessment.client.sites}
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
@@ -82,6 +88,8 @@ def finding_rows(assessment: Any) -> list[dict[str, Any]]:
     for index, ((code, severity, text), members) in enumerate(groups.items(), start=1):
         first = members[0]
         action = action_for(first, chosen_regions(assessment.ranking))
+        agreed = agreed_for(assessment.client.actions, str(code), first.get("site_id"))
+        due_agreed = agreed is not None and agreed.due is not None
         only_a_note = severity == "info" and not action.todo
         rows.append(
             {
@@ -94,11 +102,42 @@ def finding_rows(assessment: Any) -> list[dict[str, Any]]:
                 "where": "; ".join(dict.fromkeys(place for member in members if (place := _place(member)))),
                 "evidence": evidence_words(first.get("evidence") or {}) if len(members) == 1 else [],
                 "action": action.todo or ("Nothing; it says how far the numbers reach." if only_a_note else ""),
-                "owner": "" if only_a_note else action.owner,
+                "owner": (agreed.owner if agreed else None) or ("" if only_a_note else action.owner),
+                "due": agreed.due.isoformat()
+                if agreed and agreed.due
+                else proposed_due(assessment.assessed_at, severity),
+                "due_agreed": due_agreed,
                 "retest": "" if only_a_note else action.retest,
             }
         )
     return rows
+
+
+def proposed_due(assessed_at: str, severity: str) -> str | None:
+    """Return the day that is proposed for mending a finding, until another is agreed.
+
+    Parameters
+    ----------
+    assessed_at
+        When the assessment was made (RFC 3339).
+    severity
+        Of the finding.
+
+    Returns
+    -------
+    day
+        ISO date; ``None`` for notes and where the instant cannot be read.
+
+    Examples
+    --------
+    >>> proposed_due("2026-11-23T03:00:00Z", "critical")
+    '2026-12-07'
+    """
+    days = DUE_DAYS.get(severity)
+    try:
+        return None if days is None else (date.fromisoformat(assessed_at[:10]) + timedelta(days=days)).isoformat()
+    except ValueError:
+        return None
 
 
 def _place(finding: dict[str, Any]) -> str:

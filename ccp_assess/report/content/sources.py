@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ccp_assess import __version__
+from ccp_assess.csvtext import read_rows
 
 VALID_DAYS = 90
 """How long a report is offered as current [days]: AWS announces new address ranges 30 days ahead, and routes move."""
@@ -66,6 +67,19 @@ def reference_rows() -> list[dict[str, Any]]:
             if row.get("source"):
                 rows[(entry.name.removesuffix(".csv"), str(row["source"]), str(row.get("retrieved") or ""))] = None
     return [{"table": table, "source": source, "retrieved": retrieved} for table, source, retrieved in rows]
+
+
+def open_facts() -> list[dict[str, str]]:
+    """Return what no run against the service's own relays has settled yet.
+
+    Returns
+    -------
+    rows
+        ``text`` and ``consequence`` of each open fact of ``open_facts.csv``.
+    """
+    table = resources.files("ccp_assess.reference") / "open_facts.csv"
+    rows = read_rows(table.read_text(encoding="utf-8"), name="open_facts.csv", required=("text", "settled"))
+    return [{name: row.cells[name] for name in ("text", "consequence")} for row in rows if not row.cells["settled"]]
 
 
 def versions() -> list[tuple[str, str]]:
