@@ -335,7 +335,7 @@ def _stream(
     level = _level(row)
     common_step = row["step"] if row["step"] > 0 and row["step_hits"] * 2 > row["steps"] else 0
     mean_burst = burst_packets / bursts if bursts else 0.0
-    played = row["play_packets"]
+    played, late = row["play_packets"], row["play_late"]
     return RtpStream(
         src=a if outbound else b,
         src_port=a_port if outbound else b_port,
@@ -370,7 +370,7 @@ def _stream(
         gilbert_p=bursts / unique if bursts and unique else None,
         gilbert_r=1.0 / mean_burst if bursts else None,
         stalls=row["stalls"],
-        late_pct=100.0 * row["play_late"] / played if played else None,
+        late_pct=100.0 * late / (played + late) if played else None,
         playout_ms=row["play_sum_ms"] / played if played else None,
         packetization_ms=common_step * 1000.0 / rate if known and common_step else None,
         clock_skew_ppm=_number(row["skew_ppm"]),

@@ -472,6 +472,7 @@ def measure(s: np.void, stream: int, row: np.void, seconds: Table, counts: Numbe
     gap_ns = 0 if first else time_ns - s.last_ns
     timestamp_step = 0 if first else signed32(timestamp - np.int64(s.last_timestamp))
     restarted = first
+    is_copy = False
     delta = 0
     if first:
         s.first_ns = time_ns
@@ -500,6 +501,7 @@ def measure(s: np.void, stream: int, row: np.void, seconds: Table, counts: Numbe
             elif -delta < WINDOW:
                 number = s.highest + delta
                 if is_seen(s, number) and number >= s.lowest:
+                    is_copy = True
                     if -delta <= DUPLICATE_WINDOW:
                         s.duplicates += 1
                 else:
@@ -527,7 +529,7 @@ def measure(s: np.void, stream: int, row: np.void, seconds: Table, counts: Numbe
         s.types[s.type_slots] = kind
         s.type_counts[s.type_slots] = 1
         s.type_slots += 1
-    late = False
+    late = 0
     if not restarted:
         s.ticks += timestamp_step
         verdict = plausible_pair(delta, timestamp_step, gap_ns)
@@ -586,8 +588,8 @@ def measure(s: np.void, stream: int, row: np.void, seconds: Table, counts: Numbe
     if s.rate_hz > 0:
         elapsed_ms = (time_ns - s.first_ns) / 1e6
         transit_ms = elapsed_ms - s.ticks * 1000.0 / s.rate_hz
-        if restarted or timestamp_step != 0:
-            late = play(s, transit_ms, gap_ns / 1e6)
+        if restarted or (timestamp_step != 0 and not is_copy):
+            late = play(s, transit_ms, gap_ns / 1e6, s.step * 1000.0 / s.rate_hz, restarted or delta > 0)
         if gap_ns > PAUSE_NS and abs(gap_ns / 1e6 - timestamp_step * 1000.0 / s.rate_hz) > PAUSE_NS / 2e6:
             # The sender's time stood still in a pause: what comes after has another base and tells no skew with it.
             s.skew_count = 0
@@ -600,8 +602,7 @@ def measure(s: np.void, stream: int, row: np.void, seconds: Table, counts: Numbe
     take_element(s, np.int64(row.element_2))
     s.second_packets += 1
     s.second_bytes += np.int64(row.bytes)
-    if late:
-        s.second_late += 1
+    s.second_late += late
     s.bytes += np.int64(row.bytes)
     s.payload_bytes += np.int64(row.payload_bytes)
     s.last_ns = time_ns

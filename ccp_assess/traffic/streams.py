@@ -18,7 +18,7 @@ SECOND_ROW = np.dtype(
         ("stream", np.int32),  # index into Scan.streams
         ("packets", np.uint32),  # arrivals, duplicates too
         ("lost", np.int32),  # sequence numbers missing; a late arrival gives one back
-        ("late", np.uint32),  # arrived after the simulated playout
+        ("late", np.uint32),  # packets missing at their simulated playout
         ("bytes", np.uint32),  # RTP packets with their headers [bytes]
         ("jitter_ms", np.float32),  # RFC 3550 estimator at the end of the second, NaN if the clock rate is unknown [ms]
         ("ipdv_ms", np.float32),  # mean absolute delay variation of consecutive packets [ms]
@@ -79,7 +79,8 @@ class RtpStream:
     stalls
         Gaps over 100 ms without a missing sequence number: the sender did not send (count).
     late_pct, playout_ms
-        From the playout simulation: packets that came too late [% of those received], mean delay it added [ms].
+        From the playout simulation: speech that was missing when it should have been played [%], mean delay that the
+        buffer added [ms].
     packetization_ms
         Time one packet covers, from the most frequent timestamp step [ms].
     clock_skew_ppm

@@ -170,8 +170,8 @@ def test_bursts_of_loss_are_told_from_single_ones():
     assert (stream["bursts"], stream["burst_packets"], stream["longest_run"]) == (3, 7, 4)
 
 
-def test_packets_that_come_too_late_for_the_buffer_are_counted():
-    arrivals = speech(2000)
+def test_packets_overtaken_by_far_come_too_late_for_the_buffer():
+    arrivals = speech(2020)
     late = [
         (at + (250_000_000 if k % 50 == 49 else 0), seq, clock, kind)
         for k, (at, seq, clock, kind) in enumerate(arrivals)
@@ -181,7 +181,42 @@ def test_packets_that_come_too_late_for_the_buffer_are_counted():
     assert seconds["late"].sum() == stream["play_late"]
     (calm,), _ = measured(rows_of(arrivals))
     assert calm["play_late"] == 0
-    assert calm["play_sum_ms"] / calm["play_packets"] < 25
+    assert calm["play_sum_ms"] / calm["play_packets"] < 35
+
+
+def test_packets_overtaken_by_one_are_soon_waited_for():
+    arrivals = [
+        (at + (50_000_000 if k % 30 == 29 else 0), seq, clock, kind)
+        for k, (at, seq, clock, kind) in enumerate(speech(2000))
+    ]
+    (stream,), _ = measured(rows_of(sorted(arrivals)))
+    assert stream["reordered"] == 66
+    assert stream["play_late"] < 5
+
+
+def test_a_way_that_becomes_longer_for_good_costs_one_gap():
+    """Three lasting shifts of 100 ms: the buffer has 30 ms, fills in 70 ms, and goes on later from then."""
+    arrivals = [
+        (at + 100_000_000 * (k // 1000), seq, clock, kind) for k, (at, seq, clock, kind) in enumerate(speech(4000))
+    ]
+    (stream,), _ = measured(rows_of(arrivals))
+    assert 3 <= stream["play_late"] <= 12
+
+
+def test_a_stall_counts_the_speech_that_was_missing_once():
+    arrivals = [
+        (at + max(400_000_000 - (k - 1000) * 20_000_000, 0) if k >= 1000 else at, seq, clock, kind)
+        for k, (at, seq, clock, kind) in enumerate(speech(2000))
+    ]
+    (stream,), _ = measured(rows_of(sorted(arrivals)))
+    assert stream["play_late"] == pytest.approx(19, abs=1)  # 400 ms less what the buffer held, in packets of 20 ms
+
+
+def test_copies_of_a_packet_are_not_late():
+    arrivals = speech(1000)
+    copies = [(at + 300_000_000, seq, clock, kind) for at, seq, clock, kind in arrivals[::10]]
+    (stream,), _ = measured(rows_of(sorted([*arrivals, *copies])))
+    assert (stream["duplicates"], stream["play_late"]) == (100, 0)
 
 
 def test_a_buffer_grows_with_steady_jitter_until_little_is_late():
