@@ -69,3 +69,22 @@ def test_the_page_is_complete_without_scripts_and_by_keyboard(browser, tmp_path)
     assert page.get_by_role("img").count() >= 7
     assert page.get_by_role("table").count() >= 8
     context.close()
+
+
+@pytest.mark.parametrize("example", [assessment, hostile])
+def test_axe_finds_nothing_serious_on_the_page(browser, example, tmp_path):
+    from axe_playwright_python.sync_playwright import Axe
+
+    path = write_report(example(), tmp_path, pdf=False)["html"]
+    context = browser.new_context(bypass_csp=True)  # the page itself forbids every script, axe's too
+    page = context.new_page()
+    page.goto(f"file://{path}")
+    found = Axe().run(page).response["violations"]
+    serious = [
+        f"{rule['id']}: {node['html'][:160]}"
+        for rule in found
+        if rule["impact"] in {"serious", "critical"}
+        for node in rule["nodes"]
+    ]
+    assert serious == []
+    context.close()
