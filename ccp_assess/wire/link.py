@@ -67,17 +67,19 @@ def link_name(link_type: int) -> str:
 @inlined
 def be16(buffer: Bytes, at: int) -> int:
     """Read 16 bits in network order."""
-    return (np.int64(buffer[at]) << 8) | np.int64(buffer[at + 1])
+    k = np.uint64(at)  # an index without a sign is not looked at twice, and the bytes are read in one step
+    return (np.int64(buffer[k]) << 8) | np.int64(buffer[k + np.uint64(1)])
 
 
 @inlined
 def be32(buffer: Bytes, at: int) -> int:
     """Read 32 bits in network order."""
+    k = np.uint64(at)
     return (
-        (np.int64(buffer[at]) << 24)
-        | (np.int64(buffer[at + 1]) << 16)
-        | (np.int64(buffer[at + 2]) << 8)
-        | np.int64(buffer[at + 3])
+        (np.int64(buffer[k]) << 24)
+        | (np.int64(buffer[k + np.uint64(1)]) << 16)
+        | (np.int64(buffer[k + np.uint64(2)]) << 8)
+        | np.int64(buffer[k + np.uint64(3)])
     )
 
 
@@ -90,17 +92,19 @@ def be64(buffer: Bytes, at: int) -> int:
 @inlined
 def le16(buffer: Bytes, at: int) -> int:
     """Read 16 bits in little-endian order."""
-    return np.int64(buffer[at]) | (np.int64(buffer[at + 1]) << 8)
+    k = np.uint64(at)
+    return np.int64(buffer[k]) | (np.int64(buffer[k + np.uint64(1)]) << 8)
 
 
 @inlined
 def le32(buffer: Bytes, at: int) -> int:
     """Read 32 bits in little-endian order."""
+    k = np.uint64(at)
     return (
-        np.int64(buffer[at])
-        | (np.int64(buffer[at + 1]) << 8)
-        | (np.int64(buffer[at + 2]) << 16)
-        | (np.int64(buffer[at + 3]) << 24)
+        np.int64(buffer[k])
+        | (np.int64(buffer[k + np.uint64(1)]) << 8)
+        | (np.int64(buffer[k + np.uint64(2)]) << 16)
+        | (np.int64(buffer[k + np.uint64(3)]) << 24)
     )
 
 
