@@ -114,9 +114,13 @@ def _call(
     fresh = allocated is not None and 0 <= cluster.first_ns - allocated <= SETUP_NS
     unseen = relay_end(flow) is not None and allocated is None and start_ns == cluster.first_ns
     hidden = running or (before_ns < 0 and handshake is None and (fresh or unseen)) or (is_cut and not check_ns)
+    # Name and allocation are steps of the first call that they served; later ones found them there.
+    served_ns = max(
+        (c.first_ns for c in neighbours if c.paths[0].flow == flow_number and c.first_ns < cluster.first_ns), default=-1
+    )
     setup = Setup(
-        dns=dns_ms(evidence, flow, agent),
-        allocate=allocate_ms(index, flow_number),
+        dns=dns_ms(evidence, flow, agent) if served_ns < 0 else None,
+        allocate=allocate_ms(index, flow_number, since_ns=served_ns),
         ice=None if hidden or is_cut else ice_ms(index, checks, agent_is_a=agent_is_a, known=agent is not None),
         dtls=dtls_ms(handshake),
         first_media=None if hidden or not inbound_ns else ms_from_ns(min(inbound_ns) - start_ns),

@@ -44,7 +44,7 @@ def dns_ms(evidence: Evidence, flow: Flow, agent: str | None) -> float | None:
     return fitting[-1].response_ms if fitting else None
 
 
-def allocate_ms(index: TransactionIndex, flow: int) -> float | None:
+def allocate_ms(index: TransactionIndex, flow: int, *, since_ns: int = -1) -> float | None:
     """Tell how long the allocation took, from the first request to the success.
 
     Parameters
@@ -53,6 +53,8 @@ def allocate_ms(index: TransactionIndex, flow: int) -> float | None:
         Its transactions by flow and path.
     flow
         Index of the flow to the relay.
+    since_ns
+        Only allocations asked for after this instant [ns].
 
     Returns
     -------
@@ -60,7 +62,7 @@ def allocate_ms(index: TransactionIndex, flow: int) -> float | None:
         The usual challenge (401) included; ``None`` if none was granted [ms].
     """
     rows = index.rows[index.outer_of(flow)]
-    rows = rows[rows["method"] == Method.ALLOCATE]
+    rows = rows[(rows["method"] == Method.ALLOCATE) & (rows["time_ns"] > since_ns)]
     granted = rows[rows["outcome"] == SUCCESS]
     if not len(granted):
         return None

@@ -47,6 +47,7 @@ from ccp_assess.wire.turn import (
     SEND_INDICATION,
     TURN,
     bind,
+    is_cut_stun,
     is_stun,
     looks_like_frames,
     method_of,
@@ -402,6 +403,13 @@ def inner(
                 packet, flow, flow_index, ab, buffer, at, captured, length, path, channel, relayed, framed,
                 turn[0].error_code, rare, stun, arena, counts,
             )  # fmt: skip
+        elif is_cut_stun(buffer, at, captured, length):
+            flow.bindings += 1
+            if flow.bindings <= BINDINGS_KEPT_PER_PATH * max(flow.paths, 1):
+                keep(
+                    packet, flow_index, ab, buffer, at, captured, length, path, channel, relayed, False, framed, rare,
+                    arena, counts,
+                )  # fmt: skip
     elif 20 <= first <= 63:
         keep_dtls(
             packet, flow, flow_index, ab, buffer, at, captured, length, path, channel, relayed, framed, rare, arena,

@@ -62,6 +62,14 @@ def is_stun(buffer: Bytes, at: int, captured: int, length: int) -> bool:
     return body + 20 == length or (body & 3 == 0 and body + 20 < length)
 
 
+@helper
+def is_cut_stun(buffer: Bytes, at: int, captured: int, length: int) -> bool:
+    """Tell a STUN message whose header the snaplen cut behind the cookie: no transaction, but a sign that it was."""
+    return (
+        8 <= captured < 20 and buffer[at] < 4 and be32(buffer, at + 4) == COOKIE and be16(buffer, at + 2) + 20 == length
+    )
+
+
 @inlined
 def method_of(message_type: int) -> int:
     """Take the method out of a message type (RFC 8489, section 5)."""

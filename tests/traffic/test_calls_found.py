@@ -397,3 +397,13 @@ def test_a_refusal_on_the_way_to_a_call_is_no_call_of_its_own():
     rows = [*allocation(0), *checks(1, 10), *refused]
     calls = find_calls(evidence(flows=flows, stun=rows, streams=both_ways(1.2, 20, 10), handshakes=[handshake(1, 1.1)]))
     assert [call.failure for call in calls] == [None]
+
+
+def test_an_allocation_is_a_step_of_the_first_call_that_it_served():
+    streams = [*both_ways(1.2, 12, 10), *both_ways(30, 40, 20)]
+    first, second = find_calls(evidence(stun=[*allocation(0), *checks(1, 5)], streams=streams))
+    assert first.setup.allocate == pytest.approx(78.0)
+    assert second.setup.allocate is None
+    again = [*allocation(0), *checks(1, 5), *pair(25, Method.ALLOCATE, 990, 44.0)]
+    _, second = find_calls(evidence(stun=again, streams=streams))
+    assert second.setup.allocate == pytest.approx(44.0)
