@@ -1,4 +1,4 @@
-"""STUN Binding requests that carry their own number: each packet has a fresh transaction id, none is sent twice.
+"""STUN Binding requests that carry their own number: each measured packet has a fresh transaction id.
 
 The number comes back in the answer, and in what a router quotes of the request. So an answer, a late one, a copy and
 the report of a router are each told apart without a look at the time.

@@ -191,8 +191,23 @@ class Sweep:
 
     def result(self) -> list[ProbedPath]:
         """Return one path for each target."""
+        return self.merge(())
+
+    def merge(self, further: Iterable[HopProbe]) -> list[ProbedPath]:
+        """Return one path for each target, made of the sweep's probes and others.
+
+        Parameters
+        ----------
+        further
+            Probes of the same targets by :class:`ccp_assess.probe.one_flow.OneFlow`.
+
+        Returns
+        -------
+        paths
+            In the order of the targets.
+        """
         ours: list[list[HopProbe]] = [[] for _ in self.targets]
-        for probe in self.probes:
+        for probe in (*self.probes, *further):
             ours[probe.target].append(probe)
         return [
             merge_probes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ccp_assess.paths import Hop, Path, Technique
@@ -103,8 +103,6 @@ class ProbedPath:
         Whether all hops belong to one flow identity, so that routers which spread flows cannot mix two ways.
     shared_ttls
         Hops that were asked for one target of the same egress and verified at another.
-    other_addresses
-        Per TTL, who else answered other flows: several ways at once.
     blocked_by
         The device that reported that it does not let the packets pass.
     reply_ttl
@@ -119,7 +117,6 @@ class ProbedPath:
     path: Path
     one_flow: bool
     shared_ttls: tuple[int, ...] = ()
-    other_addresses: dict[int, tuple[str, ...]] = field(default_factory=dict)
     blocked_by: Blocked | None = None
     reply_ttl: int | None = None
     error: str | None = None
@@ -141,6 +138,7 @@ class ProbedPath:
             "hops_seen": self.path.hops_seen,
             "destination_answered": self.path.destination_answered,
             "one_flow": self.one_flow,
+            "reply_ttl": self.reply_ttl,
             "return_hops": self.return_hops,
             "blocked_by": None
             if self.blocked_by is None
@@ -169,6 +167,58 @@ class ProbedPath:
                 for hop in self.path.hops
             ],
         }
+
+
+def path_from_document(target: Target, document: dict[str, Any]) -> ProbedPath:
+    """Read what :meth:`ProbedPath.to_document` wrote.
+
+    Parameters
+    ----------
+    target
+        Where the path leads.
+    document
+        The ``path`` object.
+
+    Returns
+    -------
+    path
+        The record.
+    """
+    blocked = document["blocked_by"]
+    hops = tuple(
+        Hop(
+            ttl=row["ttl"],
+            address=row["address"],
+            sent=row["sent"],
+            received=row["received"],
+            rtts_ms=tuple(row["rtt_ms"]),
+            rtt_min_ms=row["rtt_min_ms"],
+            rtt_avg_ms=row["rtt_avg_ms"],
+            rtt_max_ms=row["rtt_max_ms"],
+            asn=row["asn"],
+            addresses=tuple(row["addresses"]),
+        )
+        for row in document["hops"]
+    )
+    return ProbedPath(
+        target=target,
+        path=Path(
+            technique=document["technique"],
+            hops=hops,
+            destination_answered=document["destination_answered"],
+            hop_count=document["hop_count"],
+        ),
+        one_flow=document["one_flow"],
+        shared_ttls=tuple(row["ttl"] for row in document["hops"] if row["shared"]),
+        blocked_by=None
+        if blocked is None
+        else Blocked(
+            address=blocked["address"], ttl=blocked["ttl"], type=blocked["icmp_type"], code=blocked["icmp_code"]
+        ),
+        reply_ttl=document["reply_ttl"],
+        error=document["error"],
+        elapsed_ms=document["elapsed_ms"],
+    )
 
 
 def _rounded(value: float | None) -> float | None:
@@ -214,12 +264,7 @@ def merge_probes(
     blocked = None if count is not None else _blocked(probes)
     heard = [ttl for ttl, several in ours.items() if any(probe.answer for probe in several)]
     last = count or (blocked.ttl if blocked else max(heard, default=0))
-    hops, others = [], {}
-    for ttl in range(1, last + 1):
-        hop, other = _merge_hop(ttl, ours.get(ttl, []))
-        hops.append(hop)
-        if other:
-            others[ttl] = other
+    hops = tuple(_merge_hop(ttl, ours.get(ttl, [])) for ttl in range(1, last + 1))
     replies = Counter(
         probe.answer.reply_ttl
         for probe in probes
@@ -228,10 +273,9 @@ def merge_probes(
     errors = [probe.error for probe in probes if probe.error]
     return ProbedPath(
         target=target,
-        path=Path(technique=technique, hops=tuple(hops), destination_answered=count is not None, hop_count=count),
+        path=Path(technique=technique, hops=hops, destination_answered=count is not None, hop_count=count),
         one_flow=technique == "icmp" or (flow_asked and count is not None),
         shared_ttls=tuple(sorted(ttl for ttl in shared if ttl <= last)),
-        other_addresses=others,
         blocked_by=blocked,
         reply_ttl=replies.most_common(1)[0][0] if replies else None,
         error=errors[0] if errors and len(errors) == len(probes) else None,
@@ -265,7 +309,7 @@ def _blocked(probes: Iterable[HopProbe]) -> Blocked | None:
     return min(found, key=lambda one: one.ttl, default=None)
 
 
-def _merge_hop(ttl: int, several: Sequence[HopProbe]) -> tuple[Hop, tuple[str, ...]]:
+def _merge_hop(ttl: int, several: Sequence[HopProbe]) -> Hop:
     answered = [probe for probe in several if probe.answer]
     in_flow = [probe for probe in answered if probe.one_flow]
     votes = Counter(probe.answer.address for probe in in_flow or answered if probe.answer)
@@ -273,11 +317,11 @@ def _merge_hop(ttl: int, several: Sequence[HopProbe]) -> tuple[Hop, tuple[str, .
     everyone = tuple(dict.fromkeys(probe.answer.address for probe in answered if probe.answer))
     rtts = tuple(
         probe.rtt_ms if probe.answer and probe.answer.address == address else None
-        for probe in sorted(several, key=lambda probe: probe.number)
+        for probe in sorted(several, key=lambda probe: (probe.one_flow, probe.number))
         if not probe.answer or probe.answer.address == address
     )
     times = [rtt for rtt in rtts if rtt is not None]
-    hop = Hop(
+    return Hop(
         ttl=ttl,
         address=address,
         sent=len(rtts),
@@ -288,4 +332,3 @@ def _merge_hop(ttl: int, several: Sequence[HopProbe]) -> tuple[Hop, tuple[str, .
         rtt_max_ms=max(times, default=None),
         addresses=everyone if len(everyone) > 1 else (),
     )
-    return hop, tuple(other for other in everyone if other != address)

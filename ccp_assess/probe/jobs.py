@@ -1,0 +1,43 @@
+"""What the prober can be asked for; each job runs machines on the network that it is given, real or virtual."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ccp_assess.probe.machine import Network, run
+from ccp_assess.probe.one_flow import OneFlow
+from ccp_assess.probe.prober import Emit, targets_of
+from ccp_assess.probe.sweep import Sweep
+from ccp_assess.probe.train import Trains
+from ccp_assess.units import NS_PER_MS, NS_PER_S
+
+
+def trace(network: Network, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Trace paths: sweeps, then each way in one flow."""
+    sweep = Sweep(
+        targets_of(request["targets"]),
+        technique=request["technique"],
+        rounds=request["rounds"],
+    )
+    end_ns = network.now_ns() + round(request["deadline_s"] * NS_PER_S)
+    (paths,) = run([sweep], network, deadline_s=request["deadline_s"], on_record=emit)
+    times = {"sweep": round(sum(sweep.rounds_ns) / NS_PER_MS, 3), "packets": len(sweep.probes)}
+    if request["one_flow"] and request["technique"] == "udp":
+        flow = OneFlow(paths, short_quotes=sweep.short_quotes)
+        left_s = (end_ns - network.now_ns()) / NS_PER_S
+        (again,) = run([flow], network, deadline_s=max(left_s, 0.0), on_record=emit)
+        paths = sweep.merge(again)
+        times |= {"flow": round(flow.took_ns / NS_PER_MS, 3), "packets": len(sweep.probes) + len(again)}
+    return {"paths": [path.to_document() for path in paths], "times_ms": times}
+
+
+def send_trains(network: Network, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Send voice-like trains."""
+    trains = Trains(
+        targets_of(request["targets"]),
+        seconds=request["seconds"],
+        calls=request["calls"],
+        traffic_class=request.get("traffic_class"),
+    )
+    (found,) = run([trains], network, deadline_s=request["deadline_s"], on_record=emit)
+    return {"trains": [None if numbers is None else numbers.to_document() for numbers in found]}
