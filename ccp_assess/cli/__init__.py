@@ -88,6 +88,7 @@ def _register() -> None:
     from ccp_assess.cli.regions import app as regions
     from ccp_assess.cli.report import report
     from ccp_assess.cli.trial import trial
+    from ccp_assess.cli.witness import app as witness
 
     app.add_typer(assess, name="assess")
     app.command("new")(new)
@@ -95,6 +96,7 @@ def _register() -> None:
     app.add_typer(probe, name="probe")
     app.add_typer(regions, name="regions")
     app.add_typer(allowlist, name="allowlist")
+    app.add_typer(witness, name="witness")
     app.command("trial")(trial)
     app.command("quality")(quality)
     app.command("report")(report)

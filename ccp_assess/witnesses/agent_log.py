@@ -372,7 +372,7 @@ def _joined(kept: _Kept) -> list[_Signs]:
         if signs is None:
             signs = bare.get(report.start_ns)
         if signs is None:
-            signs = bare[report.start_ns] = _Signs(report.start_ns, report.end_ns)
+            signs = bare[report.start_ns] = _Signs(report.start_ns, report.end_ns, report.contact_id)
             calls.append(signs)
         signs.take(report)
     for named, at_ns, error in kept.errors:

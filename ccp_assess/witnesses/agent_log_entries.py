@@ -294,7 +294,7 @@ def instant_ns(value: Any) -> int | None:
     (1500000000, 1500000000, None)
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return int(value * 1_000_000) if 0 <= value < 1e14 else None
+        return round(value * 1_000) * 1_000 if 0 <= value < 1e14 else None
     if not isinstance(value, str):
         return None
     try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ccp_assess.units import rfc3339_from_ns
 
@@ -288,27 +289,21 @@ class Seconds:
             call=self._call[at],
         )
 
-    def set_call(self, at: int, call: int) -> None:
-        """Say which call a row belongs to.
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the columns for reckoning; a change in them is a change of the series.
 
-        Parameters
-        ----------
-        at
-            Which row.
-        call
-            Index of the call.
+        Returns
+        -------
+        columns
+            ``time`` [ns], ``out`` (1 for ``out``), ``packets`` and ``lost`` (-1 if unknown), ``jitter``, ``rtt`` [ms]
+            and ``audio`` (NaN if unknown), ``call`` (-1 if unknown). No row can be added while they are in use.
         """
-        self._call[at] = call
-
-    def drop_jitter(self, at: int) -> None:
-        """Say that the jitter of a row is unknown.
-
-        Parameters
-        ----------
-        at
-            Which row.
-        """
-        self._jitter[at] = math.nan
+        return {
+            name[1:]: np.frombuffer(getattr(self, name), dtype=getattr(self, name).typecode)
+            if len(self)
+            else np.empty(0, dtype=getattr(self, name).typecode)
+            for name in _COLUMNS
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

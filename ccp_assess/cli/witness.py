@@ -1,0 +1,111 @@
+"""`ccp-assess witness`: what others recorded of the same calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ccp_assess.findings import counted
+
+MOST_SHOWN = 20
+"""Calls printed for people."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Read what others recorded of the same calls: agent logs, contact records, browser dumps, diaries, taps.",
+)
+
+
+@app.command("read")
+def read(
+    files: list[Path] = typer.Argument(..., help="Files, each known by its content.", metavar="FILE..."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Read agent logs, contact records, webrtc-internals, getStats, Endpoint Test results and diaries."""
+    from ccp_assess.cli.output import print_json, printable
+    from ccp_assess.cli.progress import progress_bar
+    from ccp_assess.witnesses.reading import read_witness
+
+    witnesses = []
+    with progress_bar() as report_progress:
+        for path in files:
+            size = path.stat().st_size if path.is_file() else 0
+
+            def tell(done: int, name: str = path.name, size: int = size) -> None:
+                if report_progress:
+                    report_progress(f"reading {name}", min(done, size), size)
+
+            witnesses.append(read_witness(path, progress=tell if report_progress else None))
+    if as_json:
+        print_json([witness.to_document() for witness in witnesses])
+        return
+    for witness in witnesses:
+        for line in witness_lines(witness.to_document()):
+            typer.echo(printable(line))
+
+
+def witness_lines(document: dict[str, Any]) -> list[str]:
+    """Tell a witness in lines for people.
+
+    Parameters
+    ----------
+    document
+        Of ``witness read``.
+
+    Returns
+    -------
+    lines
+        Not yet made printable.
+    """
+    calls = document["calls"]
+    counts = [counted(len(calls), "call"), counted(len(document["seconds"]), "row of seconds", "rows of seconds")]
+    lines = [
+        f"{document['file']}: {document['kind']}, {', '.join(counts)}, {counted(len(document['events']), 'event')}"
+    ]
+    lines += [f"  note: {note}" for note in document["notes"]]
+    lines += [f"  {_call_line(call)}" for call in calls[:MOST_SHOWN]]
+    if len(calls) > MOST_SHOWN:
+        lines.append(f"  and {len(calls) - MOST_SHOWN} calls more; --json has them all")
+    skew = document.get("clock_skew_ms") or {}
+    if skew.get("n"):
+        lines.append(
+            f"  clock skew {skew['p50']:+.0f} ms ({skew['min']:+.0f} to {skew['max']:+.0f}, {skew['n']} samples)"
+        )
+    latency = (document.get("api_latency_ms") or {}).get("all") or {}
+    if latency.get("n"):
+        lines.append(
+            f"  API latency p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms, {latency['failed']} failed"
+        )
+    for row in document.get("latencies", ()):
+        lines.append(f"  {row['region_code'] or row['name']}: {_number(row['latency_avg_ms'], ' ms')} on average")
+    for row in document.get("heat_map", ()):
+        symptoms = ", ".join(f"{count} {letter}" for letter, count in row["symptoms"].items())
+        lines.append(f"  {row['agent']} at {row['hour']:02d} h: {symptoms}; worst severity {row['worst_severity']}")
+    counts_by_code: dict[str, int] = {}
+    for event in document["events"]:
+        counts_by_code[event["code"]] = counts_by_code.get(event["code"], 0) + 1
+    if counts_by_code:
+        lines.append("  events: " + ", ".join(f"{count} {code}" for code, count in sorted(counts_by_code.items())))
+    return lines
+
+
+def _call_line(call: dict[str, Any]) -> str:
+    ways = [
+        f"{way} {_number(call[way]['loss_pct'], ' % lost')}, jitter {_number(call[way]['jitter_ms'], ' ms')}"
+        for way in ("in", "out")
+    ]
+    quality = call.get("quality")
+    told = [call["contact_id"] or call.get("connection") or "call", call["start_time"] or "at an unknown time"]
+    if call.get("outcome"):
+        told.append(call["outcome"])
+    if quality:
+        told += [f"{side} score {_number(quality[side]['score'], '')}" for side in ("agent", "customer")]
+    else:
+        told += [*ways, f"round trip {_number(call['rtt_ms']['p50'], ' ms')}"]
+    return "; ".join(str(part) for part in told)
+
+
+def _number(value: float | None, unit: str) -> str:
+    return "unknown" if value is None else f"{value:.2f}{unit}"
