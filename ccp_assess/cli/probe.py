@@ -7,12 +7,58 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Measure the way to the Regions, or read what other tools measured.")
+app = typer.Typer(help="Measure the way to the Regions, or read what other tools measured.")
 
 
-@app.callback()
-def _group() -> None:
-    """Hold the commands of this group."""
+@app.callback(invoke_without_command=True)
+def measure(
+    context: typer.Context,
+    region: Annotated[list[str] | None, typer.Option("--region", help="Only this Region; may be repeated.")] = None,
+    site: Annotated[str | None, typer.Option("--site", "--site-id", help="The site this computer stands at.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="One round of all Regions (the default).")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Also proofs, trains, NAT and packet sizes.")] = False,
+    endpoints: Annotated[Path | None, typer.Option(help="Table that stands in for the Regions (CSV).")] = None,
+    instance: Annotated[str | None, typer.Option(help="Alias of an instance, whose own names are tested, too.")] = None,
+    names_from: Annotated[
+        Path | None, typer.Option(help="Log, capture, list or client folder with the names behind wildcards.")
+    ] = None,
+    proxy: Annotated[str | None, typer.Option(help="HOST:PORT instead of the proxy in force, or 'direct'.")] = None,
+    pac: Annotated[str | None, typer.Option(help="URL or file of a proxy script (PAC).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the JSON document to this file.")] = None,
+) -> None:
+    """Measure the way from this computer to every Region, and say in plain words what is wrong."""
+    if context.invoked_subcommand is not None:
+        return
+    if quick and full:
+        raise typer.BadParameter("give --quick or --full, not both")
+    from ccp_assess.cli.output import json_text, print_json, printable
+    from ccp_assess.cli.progress import progress_bar
+    from ccp_assess.files import write_whole
+    from ccp_assess.probe.rounds import RoundOptions, probe_round
+    from ccp_assess.probe.shown import document_lines
+
+    options = RoundOptions(
+        regions=tuple(region or ()),
+        site_id=site,
+        full=full,
+        endpoints=endpoints,
+        instance=instance,
+        names_from=names_from,
+        proxy=proxy,
+        pac=pac,
+    )
+    with progress_bar() as report:
+        document = probe_round(options, report)
+    if out is not None:
+        write_whole(out, json_text(document) + "\n")
+    if as_json:
+        print_json(document)
+        return
+    for line in document_lines(document):
+        typer.echo(printable(line))
+    if out is not None:
+        typer.echo(printable(f"Written to {out}."))
 
 
 @app.command("import")

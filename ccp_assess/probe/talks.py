@@ -11,7 +11,19 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from ccp_assess.probe.machine import Action, ClockStepped, Close, Event, OpenIcmp, OpenTcp, OpenUdp, Resolve, Resolved, Stop, Timer
+from ccp_assess.probe.machine import (
+    Action,
+    ClockStepped,
+    Close,
+    Event,
+    OpenIcmp,
+    OpenTcp,
+    OpenUdp,
+    Resolve,
+    Resolved,
+    Stop,
+    Timer,
+)
 from ccp_assess.units import NS_PER_MS
 
 Found = TypeVar("Found")

@@ -1,0 +1,231 @@
+"""The probe document of the contract, made from the records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ccp_assess.probe.diagnoses import Diagnosis
+from ccp_assess.probe.records import NameAnswer, ReachFound, RegionReach, RelayFound, TcpFound
+from ccp_assess.probe.verdicts_reach import judge_tcp, judge_udp
+
+REGIONAL_ROLES = frozenset({"api", "signalling", "other"})
+"""Services that stand in the Region itself; what comes from CloudFront is answered by an edge nearby."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What belongs to one Region beside reaching it: parts of the contract's document, ready as JSON.
+
+    Parameters
+    ----------
+    path, train
+        As in the contract; ``None`` if not measured.
+    more
+        Further fields of the Region's row.
+    """
+
+    path: dict[str, Any] | None = None
+    train: dict[str, Any] | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+def probe_document(
+    reach: ReachFound,
+    diagnoses: Mapping[str | None, Sequence[Diagnosis]],
+    *,
+    site_id: str | None,
+    time: str,
+    host: Mapping[str, Any],
+    measured: Mapping[str | None, Measured] | None = None,
+    notes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Write the contract's probe document.
+
+    Parameters
+    ----------
+    reach
+        The round of reaching.
+    diagnoses
+        Region → what is wrong.
+    site_id
+        The site, if given.
+    time
+        When the round began (RFC 3339, UTC).
+    host
+        Facts of this computer: ``os``, ``privileged``, ``vantage`` and more.
+    measured
+        Region → what else was measured.
+    notes
+        What could not be taken into account, in words.
+
+    Returns
+    -------
+    document
+        Plain values.
+    """
+    parts = measured or {}
+    return {
+        "site_id": site_id,
+        "time": time,
+        "tool": "ccp-assess",
+        "host": dict(host),
+        "duration_ms": round(reach.duration_ms, 3),
+        "complete": reach.complete,
+        "resolvers": list(reach.resolvers),
+        "controls": [_dns(answer) for answer in reach.controls],
+        "notes": list(notes),
+        "regions": [
+            region_document(region, diagnoses.get(region.region_code, ()), parts.get(region.region_code, Measured()))
+            for region in reach.regions
+        ],
+    }
+
+
+def region_document(region: RegionReach, diagnoses: Sequence[Diagnosis], measured: Measured) -> dict[str, Any]:
+    """Write one Region's row.
+
+    Parameters
+    ----------
+    region
+        What reaching it found.
+    diagnoses
+        What is wrong.
+    measured
+        What else was measured.
+
+    Returns
+    -------
+    row
+        With ``rtt_ms`` and ``via``: the relay's round trips (``stun``), or where it does not answer the times of TCP
+        connects to the Region itself (``tcp``).
+    """
+    relay = best_relay(region.relays)
+    rtts, via = round_trips(region, relay)
+    return {
+        "region_code": region.region_code,
+        "destination": relay.host if relay else next((one.host for one in region.tcp), None),
+        "via": via,
+        "rtt_ms": rtts,
+        "judgement": {"udp": judge_udp(region), "tcp": judge_tcp(region)},
+        "dns": [_dns(answer) for answer in region.names],
+        "tcp": [_tcp(one) for one in region.tcp],
+        "relay": _relay(relay) if relay else None,
+        "relays": [_relay(one) for one in region.relays],
+        "train": measured.train,
+        "path": measured.path,
+        **measured.more,
+        "untested": [{"name": one.name, "reason": one.reason} for one in region.untested],
+        "diagnosis": [one.to_document() for one in diagnoses],
+    }
+
+
+def best_relay(relays: Sequence[RelayFound]) -> RelayFound | None:
+    """Return the relay that a call would use: by UDP, answering, the fastest; else the first that was asked."""
+    asked = [one for one in relays if one.transport == "udp"] or list(relays)
+    answering = [one for one in asked if one.answered]
+    return min(answering, key=lambda one: min(one.answered), default=None) or (asked[0] if asked else None)
+
+
+def round_trips(region: RegionReach, relay: RelayFound | None) -> tuple[list[float], str | None]:
+    """Return the round trips to a Region and how they were taken.
+
+    Parameters
+    ----------
+    region
+        What reaching it found.
+    relay
+        Its best relay.
+
+    Returns
+    -------
+    rtts_ms
+        Of the relay; else of TCP connects to services that stand in the Region, directly [ms].
+    via
+        ``stun``, ``tcp`` or ``None``.
+    """
+    if relay is not None and relay.transport == "udp" and relay.answered:
+        return [round(rtt, 3) for rtt in relay.answered], "stun"
+    connects = [
+        round(ms, 3)
+        for one in region.tcp
+        if one.proxy is None and one.role in REGIONAL_ROLES
+        for ms in one.connects_ms
+        if ms is not None
+    ]
+    return connects, "tcp" if connects else None
+
+
+def _ms(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def _dns(answer: NameAnswer) -> dict[str, Any]:
+    row = {
+        "name": answer.name,
+        "type": answer.type,
+        "answers": list(answer.answers),
+        "rcode": answer.rcode,
+        "response_ms": _ms(answer.response_ms),
+        "resolver": answer.resolver,
+        "via": answer.via,
+        "tries": answer.tries,
+    }
+    return row if answer.control is None else {**row, "control": answer.control}
+
+
+def _tcp(one: TcpFound) -> dict[str, Any]:
+    tls, http, met = one.tls, one.http, one.proxy
+    return {
+        "host": one.host,
+        "port": one.port,
+        "role": one.role,
+        "address": one.address,
+        "outcome": one.outcome,
+        "connect_ms": _ms(one.connect_ms),
+        "connects_ms": [_ms(ms) for ms in one.connects_ms],
+        "error": one.error,
+        "reporter": one.reporter,
+        "tls_ms": _ms(tls.handshake_ms) if tls else None,
+        "tls_outcome": tls.outcome if tls else None,
+        "tls_error": (tls.error or tls.verify_error) if tls else None,
+        "tls_version": tls.version if tls else None,
+        "tls_cipher": tls.cipher if tls else None,
+        "alpn": tls.alpn if tls else None,
+        "certificate_issuer": tls.issuer if tls else None,
+        "certificate_root": tls.root_name if tls else None,
+        "certificate_root_published": tls.root_published if tls else None,
+        "certificate_trusted": tls.trusted if tls else None,
+        "certificate_not_after": tls.not_after.isoformat().replace("+00:00", "Z") if tls and tls.not_after else None,
+        "intercepted": tls.intercepted if tls else None,
+        "http_asked": http.asked if http else None,
+        "http_outcome": http.outcome if http else None,
+        "http_status": http.status if http else None,
+        "http_ms": _ms(http.response_ms) if http else None,
+        "clock_offset_s": http.clock_offset_s if http else None,
+        "proxy": met.proxy if met else None,
+        "proxy_source": met.source if met else None,
+        "proxy_outcome": met.outcome if met else None,
+        "proxy_status": met.status if met else None,
+        "proxy_schemes": list(met.schemes) if met else None,
+    }
+
+
+def _relay(one: RelayFound) -> dict[str, Any]:
+    return {
+        "host": one.host,
+        "address": one.address,
+        "port": one.port,
+        "transport": one.transport,
+        "binding_rtt_ms": [_ms(rtt) for rtt in one.binding_rtt_ms],
+        "allocate": one.allocate,
+        "allocate_rtt_ms": [_ms(rtt) for rtt in one.allocate_rtt_ms],
+        "allocate_error": one.error_code,
+        "mapped_address": one.mapped_address,
+        "mapped_port": one.mapped_port,
+        "local_address": one.local_address,
+        "icmp": None if one.icmp is None else {"router": one.icmp.router, "type": one.icmp.type, "code": one.icmp.code},
+        "send_error": one.send_error,
+        "connect": one.connect,
+    }
