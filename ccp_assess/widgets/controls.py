@@ -1,4 +1,4 @@
-"""Controls that ipywidgets lacks or that a screen reader cannot name: a slider, a table to edit, a place for files.
+"""Controls that ipywidgets lacks: a slider with a name, a timeline, a table to edit, a map, a place for files.
 
 Each is an ordinary widget: set its values from code, observe them, and show it anywhere.
 """
@@ -51,6 +51,60 @@ class Slider(anywidget.AnyWidget):
     @traitlets.validate("value")
     def _within(self, proposal: Any) -> float:
         return float(min(max(proposal["value"], self.min), self.max))
+
+
+class Timeline(anywidget.AnyWidget):
+    """Series over time on one clock; brushing or keys zoom, hovering or keys read the values.
+
+    Attributes
+    ----------
+    columns
+        One mapping for each picture: ``title``, ``moments`` (mappings of ``at`` [s] and ``text``) and ``rows``,
+        mappings of ``label``, ``unit``, ``top`` (upper end of the scale), ``empty`` (words where there is nothing)
+        and ``series``: mappings of ``name``, ``kind`` (``bars``, ``steps``, ``lines`` or ``points``), ``colour``,
+        ``dash``, ``marker`` (``dot``, ``triangle`` or empty) and ``points`` (pairs of second and value).
+    length
+        End of the clock [s].
+    span
+        Part of it that is shown [s].
+    clock
+        What the clock says.
+    """
+
+    _esm = STATIC / "timeline.js"
+    columns: Any = traitlets.List().tag(sync=True)
+    length = traitlets.Float(1.0).tag(sync=True)
+    span: Any = traitlets.List([0.0, 1.0]).tag(sync=True)
+    clock = traitlets.Unicode("Seconds since the call began").tag(sync=True)
+
+
+class WorldMap(anywidget.AnyWidget):
+    """A map to explore: marks tell what they are, Regions can be chosen.
+
+    Attributes
+    ----------
+    description
+        What the map shows, in words.
+    land
+        Outline of the countries, as an SVG path in projected degrees.
+    marks
+        Mappings of ``key``, ``kind`` (``site``, ``caller``, ``transfer``, ``region`` or ``chosen``), ``x``, ``y``,
+        ``r``, ``colour``, ``label`` (written beside it) and ``text`` (told on hover and focus).
+    legs
+        Mappings of ``d`` (SVG path), ``colour``, ``width``, ``dash`` and ``text``.
+    view
+        Left, top, width and height that show everything.
+    selected
+        Key of the Region that a person chose.
+    """
+
+    _esm = STATIC / "world_map.js"
+    description = traitlets.Unicode("").tag(sync=True)
+    land = traitlets.Unicode("").tag(sync=True)
+    marks: Any = traitlets.List().tag(sync=True)
+    legs: Any = traitlets.List().tag(sync=True)
+    view: Any = traitlets.List([0.0, 0.0, 360.0, 170.0]).tag(sync=True)
+    selected = traitlets.Unicode("").tag(sync=True)
 
 
 class TableEditor(anywidget.AnyWidget):

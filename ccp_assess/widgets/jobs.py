@@ -124,3 +124,49 @@ class Job(Generic[_T]):
     def _on_stop(self, _button: ipywidgets.Button) -> None:
         self._stopping.set()
         self.shown.value = said_html("Stopping after this step …")
+
+
+class Latest(Generic[_T]):
+    """Works out the answer to the last question only: what is asked meanwhile replaces what still waits.
+
+    In a notebook the work runs in a thread and the answer comes back to the kernel's own; without a kernel around it
+    (a script, a test) it is worked out at once.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: tuple[Callable[[], _T], Callable[[_T], None]] | None = None
+        self._is_running = False
+
+    def ask(self, work: Callable[[], _T], done: Callable[[_T], None]) -> None:
+        """Ask.
+
+        Parameters
+        ----------
+        work
+            Works out the answer; it must not touch widgets.
+        done
+            Called with it in the kernel's thread, unless something else was asked meanwhile.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            done(work())
+            return
+        self._waiting = (work, done)
+        if not self._is_running:
+            self._is_running = True
+            loop.create_task(self._run())  # noqa: RUF006 - it ends by itself, and the loop of a kernel lives on
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting is not None:
+                (work, done), self._waiting = self._waiting, None
+                answer = await asyncio.to_thread(work)
+                if self._waiting is None:
+                    done(answer)
+        finally:
+            self._is_running = False
+
+    def forget(self) -> None:
+        """Drop what waits."""
+        self._waiting = None

@@ -152,6 +152,8 @@ def problem_html(sentence: str, after: str = "") -> str:
     """
     if not sentence:
         return ""
+    if after and not sentence.endswith((".", "!", "?")):
+        sentence += "."
     words = escape(f"{sentence} {after}".strip())
     return f"<p role='alert' class='ccp-problem' style='{LINE};color:{CRITICAL}'>{words}</p>"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
+from typing import Any
 
-from ccp_assess.report.style import CRITICAL, INK, PART_COLOURS, QUIET, RULE
+from ccp_assess.report.style import INK, PART_COLOURS, QUIET, RULE
 from ccp_assess.report.words import clean, number
 from ccp_assess.selection.document import region_words
 from ccp_assess.selection.outcomes import MEAN, MOS, OVER_LIMIT
@@ -94,22 +95,26 @@ def waiting_html(html: str) -> str:
     return html if html.startswith(_WAITING) else f"{_WAITING}{html}</div>"
 
 
-def problem_html(sentence: str) -> str:
-    """Return a sentence of our own errors.
+def tipping_html(ranking: dict[str, Any]) -> str:
+    """Return what would change the answer.
 
     Parameters
     ----------
-    sentence
-        Text of the error.
+    ranking
+        The document of ``regions rank``.
 
     Returns
     -------
     html
-        To be read aloud at once; what is shown below it is from before.
+        A list; empty where nothing near would.
     """
+    points = (ranking.get("recommendation") or {}).get("tipping_points") or []
+    if not points:
+        return ""
+    items = "".join(f"<li>{escape(clean(point['text'], 300))}</li>" for point in points)
     return (
-        f"<p role='alert' class='ccp-problem' style='{_LINE};color:{CRITICAL}'>{escape(sentence)} "
-        "(What is shown is from before.)</p>"
+        f"<div class='ccp-tipping' style='color:{INK}'><p style='{_LINE}'><strong>What would change the answer</strong>"
+        f"</p><ul style='{_LINE}'>{items}</ul></div>"
     )
 
 
