@@ -2,8 +2,8 @@
 
 A round takes one largest round trip where every hop answers, and one quiet time more where some are silent:
 
-- The first :data:`FIRST_TTLS` TTLs go out together, highest first, so that the distance is known early; higher ones
-  only where a router near the last of them answered.
+- The first :data:`FIRST_TTLS` TTLs go out together, highest first, so that the distance is known early; some more a
+  little later where the destination has not answered by then, the rest only where a router near the last of them did.
 - Hops 1 to 3 are asked for one target of each egress and verified at a second one (Doubletree): a router that limits
   its ICMP answers would else look lossy. Hop 1 is the gateway and is asked once.
 - When the destination has answered, what is missing below is asked once more, the TTL just below it twice: a lost
@@ -44,8 +44,10 @@ from ccp_assess.probe.machine import (
 from ccp_assess.probe.traced import HopAnswer, HopProbe, Kind, ProbedPath, Target, merge_probes
 from ccp_assess.units import NS_PER_MS, NS_PER_S
 
-FIRST_TTLS = 20
+FIRST_TTLS = 16
+SECOND_TTLS = 22
 LARGEST_TTL = 30
+SECOND_AFTER_NS = 20 * NS_PER_MS
 SHARED_TTLS = 3
 NEAR_LAST = 3
 """An expiry this near the last TTL that was asked says that the way goes on."""
@@ -71,10 +73,10 @@ class _Trace:
     lowest: int | None = None  # lowest TTL at which the destination answered
     blocked: int | None = None
     rtt_ns: int = 0
-    news_ns: int = 0
+    asked_to: int = FIRST_TTLS
+    go_on_ns: int | None = None
     ask_again_ns: int | None = None
     end_ns: int | None = None
-    went_on: bool = False
     ended: bool = False
     failed: int = 0
 
@@ -164,7 +166,7 @@ class Sweep:
             at
             for trace in self._traces
             if not trace.ended
-            for at in (trace.ask_again_ns, trace.end_ns)
+            for at in (trace.go_on_ns, trace.ask_again_ns, trace.end_ns)
             if at is not None
         ]
         return min(due, default=None)
@@ -225,7 +227,7 @@ class Sweep:
     def _begin_round(self, now_ns: int) -> Iterator[Action]:
         self._next_round_ns, self._round_ns = None, now_ns
         self._traces = [
-            _Trace(index, target, news_ns=now_ns, end_ns=now_ns + PATIENCE_NS)
+            _Trace(index, target, go_on_ns=now_ns + SECOND_AFTER_NS, end_ns=now_ns + PATIENCE_NS)
             for index, target in enumerate(self.targets)
         ]
         for group in self._groups:
@@ -306,34 +308,38 @@ class Sweep:
         trace = self._traces[probe.target]
         if trace.probes.get(probe.ttl) is None or probe not in trace.probes[probe.ttl]:
             return  # of an earlier round: it counts there
-        trace.news_ns = now_ns
         if answer.kind == "destination":
             if trace.lowest is None or probe.ttl < trace.lowest:
                 trace.lowest = probe.ttl
-            if trace.rtt_ns == 0 or trace.ask_again_ns is None:
-                trace.rtt_ns = max(answer.time_ns - (probe.stamped_ns or probe.sent_ns), 1)
-                self._expect_end(trace, now_ns)
+            self._expect_end(trace, probe, answer)
         elif answer.kind == "unreachable":
             if trace.blocked is None or probe.ttl < trace.blocked:
                 trace.blocked = probe.ttl
-            if trace.lowest is None:
-                trace.rtt_ns = max(answer.time_ns - (probe.stamped_ns or probe.sent_ns), 1)
-                self._expect_end(trace, now_ns)
+            self._expect_end(trace, probe, answer)
         elif trace.last is None:
             trace.end_ns = min(now_ns + PATIENCE_NS, self._round_ns + ROUND_LIMIT_NS)
-            if not trace.went_on and probe.ttl > FIRST_TTLS - NEAR_LAST:
-                trace.went_on = True
-                for ttl in range(LARGEST_TTL, FIRST_TTLS, -1):
-                    yield from self._ask(trace, ttl, now_ns)
+            if trace.asked_to < LARGEST_TTL and probe.ttl > trace.asked_to - NEAR_LAST:
+                yield from self._go_on(trace, LARGEST_TTL, now_ns)
         yield from self._share(probe, now_ns)
         for one in self._traces:
             if one is trace or probe.ttl <= SHARED_TTLS:
                 yield from self._end_if_complete(one, now_ns)
 
-    def _expect_end(self, trace: _Trace, now_ns: int) -> None:
-        if trace.ask_again_ns is None:
-            trace.ask_again_ns = now_ns + SETTLE_NS
-        trace.end_ns = now_ns + max(QUIET_NS, trace.rtt_ns // 2)
+    def _expect_end(self, trace: _Trace, probe: HopProbe, answer: HopAnswer) -> None:
+        """Set the end of a target by its first answer from there."""
+        if trace.rtt_ns:
+            return
+        trace.rtt_ns = max(answer.time_ns - (probe.stamped_ns or probe.sent_ns), 1)
+        trace.go_on_ns = None
+        trace.ask_again_ns = answer.time_ns + SETTLE_NS
+        trace.end_ns = answer.time_ns + max(QUIET_NS, trace.rtt_ns // 2)
+
+    def _go_on(self, trace: _Trace, to: int, now_ns: int) -> Iterator[Action]:
+        """Ask higher TTLs."""
+        trace.go_on_ns = None
+        first, trace.asked_to = trace.asked_to, to
+        for ttl in range(to, first, -1):
+            yield from self._ask(trace, ttl, now_ns)
 
     def _probe_of(self, event: Datagram | IcmpError | Connected | ConnectFailed) -> HopProbe | None:
         """Find the probe that an answer belongs to."""
@@ -406,8 +412,10 @@ class Sweep:
         for trace in self._traces:
             if trace.ended:
                 continue
+            if trace.go_on_ns is not None and now_ns >= trace.go_on_ns:
+                yield from self._go_on(trace, SECOND_TTLS, now_ns)
             if trace.ask_again_ns is not None and now_ns >= trace.ask_again_ns:
-                trace.ask_again_ns = None if trace.end_ns is None else trace.end_ns + ROUND_LIMIT_NS
+                trace.ask_again_ns = None
                 yield from self._ask_again(trace, now_ns)
             if trace.end_ns is not None and now_ns >= trace.end_ns:
                 yield from self._end(trace, now_ns)

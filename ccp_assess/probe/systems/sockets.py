@@ -260,7 +260,6 @@ class SocketNetwork:
             else:
                 break
         self.tell(channel, Sent(flow=action.flow, token=action.token, time_ns=self.now_ns()))
-        self.drain_errors(channel)  # the stamp of this packet is there by now, as a rule
 
     def _close(self, channel: Channel) -> None:
         self.channels.pop((channel.owner, channel.flow), None)
