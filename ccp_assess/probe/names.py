@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from ccp_assess.errors import ParseError
 from ccp_assess.prefixes import parse_address
 from ccp_assess.probe.machine import Address, Close, Datagram, IcmpError, OpenUdp, Resolve, Resolved, Send, SendFailed
 from ccp_assess.probe.records import NameAnswer
-from ccp_assess.probe.talks import Talk, Talks
+from ccp_assess.probe.talks import Talk, Talks, Turnstile
 from ccp_assess.units import ms_from_ns
 from ccp_assess.wire import dns
 
@@ -34,6 +35,48 @@ SYSTEM_RCODES = {
     "EAI_FAIL": "SERVFAIL",
 }
 """What the system's errors most nearly are in DNS's own words (getaddrinfo does not tell more)."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """A question's place among others: resolvers at home drop bursts, so only some are under way at a time.
+
+    Parameters
+    ----------
+    turnstile
+        Shared by all questions.
+    rank
+        A lower one is asked first.
+    """
+
+    turnstile: Turnstile
+    rank: int
+    leaves_ns: int | None = None
+
+    def leave(self) -> None:
+        """Let the next question pass."""
+        if self.leaves_ns is not None:
+            self.leaves_ns = None
+            self.turnstile.leave()
+
+
+LOST_AFTER_MS = 300.0
+"""A question without an answer for so long no longer keeps others waiting."""
+
+
+def _turn(turn: Turn | None, talks: Talks[Any]) -> Talk[None]:
+    if turn is not None:
+        yield from turn.turnstile.enter(turn.rank)
+        turn.leaves_ns = talks.after_ms(LOST_AFTER_MS)
+
+
+def _leaves_ns(turn: Turn | None) -> list[int]:
+    return [turn.leaves_ns] if turn is not None and turn.leaves_ns is not None else []
+
+
+def _let_others_pass(turn: Turn | None, talks: Talks[Any]) -> None:
+    if turn is not None and turn.leaves_ns is not None and talks.now_ns >= turn.leaves_ns:
+        turn.leave()
 
 
 def random_relay_name(region_code: str) -> str:
@@ -62,6 +105,7 @@ def ask_server(
     tries_ms: Sequence[float] = (0.0, 1000.0),
     give_up_ms: float = 3000.0,
     control: Literal["exists", "random"] | None = None,
+    turn: Turn | None = None,
 ) -> Talk[NameAnswer]:
     """Ask one DNS server by UDP.
 
@@ -81,6 +125,8 @@ def ask_server(
         When to stop waiting, from now [ms].
     control
         See :class:`~ccp_assess.probe.records.NameAnswer`.
+    turn
+        Its place among other questions; ``None`` to ask at once.
 
     Returns
     -------
@@ -88,6 +134,7 @@ def ask_server(
         What it said.
     """
     flow, end_ns = talks.number(), talks.after_ms(give_up_ms)
+    yield from _turn(turn, talks)
     due = [talks.after_ms(try_ms) for try_ms in tries_ms]
     asked_ns: dict[int, int] = {}
     rcode, response_ms = "TIMEOUT", None
@@ -99,7 +146,7 @@ def ask_server(
             number = secrets.randbelow(65536)
             asked_ns[number] = talks.now_ns
             actions.append(Send(flow=flow, data=dns.build_query(name, record_type, number), token=number))
-        event = yield tuple(actions), min([*due[:1], end_ns])
+        event = yield tuple(actions), min([*due[:1], end_ns, *_leaves_ns(turn)])
         actions = []
         if isinstance(event, Datagram):
             answer = _answer(event.data, asked_ns, name, record_type)
@@ -111,8 +158,11 @@ def ask_server(
                 break
         elif isinstance(event, IcmpError | SendFailed):
             rcode = "UNREACHABLE"  # waits on: the second try may pass
+        _let_others_pass(turn, talks)
         if talks.now_ns >= end_ns:
             break
+    if turn is not None:
+        turn.leave()
     yield from close(talks, flow)
     return NameAnswer(
         name=name.lower(),
@@ -146,7 +196,13 @@ def _answer(data: bytes, asked: dict[int, int], name: str, record_type: str) -> 
 
 
 def ask_system(
-    talks: Talks[Any], name: str, family: Literal[4, 6] = 4, *, resolver: str | None, give_up_ms: float = 3000.0
+    talks: Talks[Any],
+    name: str,
+    family: Literal[4, 6] = 4,
+    *,
+    resolver: str | None,
+    give_up_ms: float = 3000.0,
+    turn: Turn | None = None,
 ) -> Talk[NameAnswer]:
     """Ask the system, as a browser does.
 
@@ -162,26 +218,32 @@ def ask_system(
         The server that the system asks, for the record.
     give_up_ms
         When to stop waiting, from now [ms].
+    turn
+        Its place among other questions; ``None`` to ask at once.
 
     Returns
     -------
     answer
         What it said.
     """
-    token, began_ns = talks.number(), talks.now_ns
     end_ns = talks.after_ms(give_up_ms)
+    yield from _turn(turn, talks)
+    token, began_ns = talks.number(), talks.now_ns
     rcode, response_ms = "TIMEOUT", None
     answers: tuple[str, ...] = ()
     actions: tuple[Any, ...] = (Resolve(token=token, name=name, family=family),)
     while True:
-        event = yield actions, end_ns
+        event = yield actions, min([end_ns, *_leaves_ns(turn)])
         actions = ()
+        _let_others_pass(turn, talks)
         if isinstance(event, Resolved):
             answers, response_ms = event.addresses, ms_from_ns(event.time_ns - began_ns)
             rcode = "NOERROR" if event.error is None else SYSTEM_RCODES.get(event.error, event.error)
             break
         if talks.now_ns >= end_ns:
             break
+    if turn is not None:
+        turn.leave()
     return NameAnswer(
         name=name.lower(),
         type="A" if family == 4 else "AAAA",

@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from ccp_assess.probe.https import Route, Service, Tools, ask_portal, reach_service
 from ccp_assess.probe.machine import Address, run
-from ccp_assess.probe.names import EXISTING_NAME, ask_server, ask_system, random_relay_name
+from ccp_assess.probe.names import EXISTING_NAME, Turn, ask_server, ask_system, random_relay_name
 from ccp_assess.probe.proxies import Proxy, ProxySettings
 from ccp_assess.probe.records import (
     NameAnswer,
@@ -26,13 +26,17 @@ from ccp_assess.probe.records import (
 )
 from ccp_assess.probe.relay import FULL_TRIES_MS, QUICK_TRIES_MS, reach_relay, reach_relay_by_stream
 from ccp_assess.probe.systems import open_network
-from ccp_assess.probe.talks import Running, Talk, Talks
+from ccp_assess.probe.talks import Running, Talk, Talks, Turnstile
 from ccp_assess.probe.targets import RegionTargets, Target
 from ccp_assess.probe.tls import SystemTls, TlsMaker
 from ccp_assess.units import NS_PER_MS, NS_PER_S, ms_from_ns
 
-QUESTION_GAP_MS = 0.5
-"""Between two questions to the resolver: home routers drop bursts."""
+QUESTIONS_AT_ONCE = 48
+"""Questions to the resolver under way at a time: those of home routers drop bursts."""
+
+
+SYSTEM_LATER_MS = 300.0
+"""So much later than its server the system's own call may answer before the server's answer is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +160,9 @@ def probe_reach(regions: Sequence[RegionTargets], pace: Pace, around: Surroundin
 
 @dataclass(slots=True)
 class _Names:
-    """What was found for one name."""
+    """What was asked for one name, and the addresses found."""
 
-    answers: tuple[NameAnswer, ...]
+    asked: list[Running[NameAnswer]]
     addresses: tuple[str, ...]
 
 
@@ -181,14 +185,14 @@ class _Round:
         )
         self.names: dict[str, Running[_Names]] = {}
         self.portal: Running[PortalFound] | None = None
-        self.questions = 0
+        self.turnstile = Turnstile(talks, QUESTIONS_AT_ONCE)
 
     def talk(self) -> Talk[ReachFound]:
         """Reach everything."""
         for region in self.regions:  # relays and services first, so that their names are asked for first
             for target in sorted(region.targets, key=lambda one: (one.is_extra, one.transport == "tcp")):
                 if target.address is None:
-                    self._name(target.host)
+                    self._name(target.host, is_extra=target.is_extra)
         running = [
             (region, [(target, self.talks.start_talk(self._reach(target))) for target in region.targets])
             for region in self.regions
@@ -224,34 +228,37 @@ class _Round:
     def _answers(self, region: RegionTargets) -> Talk[tuple[NameAnswer, ...]]:
         hosts = dict.fromkeys(target.host for target in region.targets if target.address is None)
         named = yield from self.talks.join([self.names[host] for host in hosts if host in self.names])
-        return tuple(answer for one in named if one is not None for answer in one.answers)
+        asked = [question for one in named if one is not None for question in one.asked]
+        return tuple(question.result for question in asked if question.result is not None)
 
     # ------------------------------------------------------------ names
 
-    def _name(self, host: str) -> Running[_Names]:
+    def _name(self, host: str, *, is_extra: bool = False) -> Running[_Names]:
         if host not in self.names:
-            self.names[host] = self.talks.start_talk(self._ask(host))
+            self.names[host] = self.talks.start_talk(self._ask(host, is_extra=is_extra))
         return self.names[host]
 
     def _wait_ms(self) -> float:
         return max((self.give_up_ns - self.talks.now_ns) / NS_PER_MS, 1.0)
 
     def _tries_ms(self) -> tuple[float, float]:
-        """Space the questions; the second try comes at a third of the time that there is."""
-        delay_ms = self.questions * QUESTION_GAP_MS
-        self.questions += 1
-        return delay_ms, delay_ms + max(self._wait_ms() / 3.0, 200.0)
+        """Ask at once, and again at a third of the time that there is."""
+        return 0.0, max(self._wait_ms() / 3.0, 200.0)
 
-    def _ask(self, host: str) -> Talk[_Names]:
+    def _ask(self, host: str, *, is_extra: bool) -> Talk[_Names]:
         if _is_address(host):
-            return _Names((), (host,))
+            return _Names([], (host,))
         resolver = self.around.resolvers[0] if self.around.resolvers else None
         shown, wait_ms = resolver[0] if resolver else None, self._wait_ms()
-        asking = [self.talks.start_talk(ask_system(self.talks, host, 4, resolver=shown, give_up_ms=wait_ms))]
-        if self.around.ipv6:
-            asking.append(self.talks.start_talk(ask_system(self.talks, host, 6, resolver=shown, give_up_ms=wait_ms)))
-        if resolver is not None:
-            for kind in ("A", "AAAA"):
+        rank = 4 if is_extra else 0
+        asking = [
+            self.talks.start_talk(
+                ask_system(self.talks, host, 4, resolver=shown, give_up_ms=wait_ms, turn=Turn(self.turnstile, rank))
+            )
+        ]
+        kinds: tuple[Literal["A", "AAAA"], ...] = ("A", "AAAA") if self.around.ipv6 or self.pace.with_extra else ("A",)
+        if resolver is not None and (self.pace.with_extra or not is_extra):
+            for number, kind in enumerate(kinds, 1):
                 talk = ask_server(
                     self.talks,
                     resolver,
@@ -259,18 +266,21 @@ class _Round:
                     kind,
                     tries_ms=self._tries_ms(),
                     give_up_ms=wait_ms,
+                    turn=Turn(self.turnstile, rank + number),
                 )
                 asking.append(self.talks.start_talk(talk))
-        answers = yield from self.talks.join(asking)
-        known = [answer for answer in answers if answer is not None]
-        by_system = [address for answer in known if answer.via == "system" for address in answer.answers]
-        by_server = [
-            address
-            for answer in known
-            if answer.via == "server" and (answer.type == "A" or self.around.ipv6)
-            for address in answer.answers
-        ]
-        return _Names(tuple(known), tuple(dict.fromkeys(by_system or by_server)))
+        system, *others = asking
+        answers = yield from self.talks.join(others)
+        said = {answer.type: answer for answer in answers if answer is not None}
+        if "A" in said and said["A"].answers:
+            # The system repeats a lost question after 5 s only: do not wait for it where its server has answered.
+            yield from self.talks.wait(system, self.talks.after_ms(SYSTEM_LATER_MS))
+        else:
+            yield from self.talks.join([system])
+        by_system = system.result.answers if system.result is not None else ()
+        by_server = said["A"].answers if "A" in said else ()
+        by_ipv6 = said["AAAA"].answers if "AAAA" in said and self.around.ipv6 else ()
+        return _Names(asking, tuple(dict.fromkeys([*(by_system or by_server), *by_ipv6])))
 
     def _controls(self) -> list[Talk[NameAnswer]]:
         """Ask for a name that exists and for one of each Region that cannot."""
@@ -282,7 +292,15 @@ class _Round:
         asked += [(random_relay_name(code), "random") for code in (codes if self.pace.with_extra else codes[:1])]
         wait_ms = self._wait_ms()
         return [
-            ask_server(self.talks, resolver, name, tries_ms=self._tries_ms(), give_up_ms=wait_ms, control=control)
+            ask_server(
+                self.talks,
+                resolver,
+                name,
+                tries_ms=self._tries_ms(),
+                give_up_ms=wait_ms,
+                control=control,
+                turn=Turn(self.turnstile, 3),
+            )
             for name, control in asked
         ]
 

@@ -7,6 +7,7 @@ ask for the upgrade" is a function of a few lines and still knows no socket and 
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -108,6 +109,24 @@ class Talks(Generic[Found]):
                 yield (), _NEVER
         return [other.result for other in wanted]
 
+    def wait(self, other: Running[Any], until_ns: int) -> Talk[bool]:
+        """Wait for another talk, but not for ever; return whether it is done."""
+        if not other.done:
+            other.waiting.append(self._current)
+        while not other.done and self.now_ns < until_ns:
+            yield (), until_ns
+        return other.done
+
+    def wake(self, running: Running[Any]) -> None:
+        """Go on with a talk that waits for nothing but this."""
+        if not running.done and not self._stopping:
+            self._resume(running, Timer(time_ns=self.now_ns))
+
+    @property
+    def current(self) -> Running[Any]:
+        """The talk that is running now."""
+        return self._current
+
     # ------------------------------------------------------------ Machine
 
     @property
@@ -203,6 +222,40 @@ class Talks(Generic[Found]):
             if not running.done:  # it did not end when told to
                 running.talk.close()
                 self._end(running, None)
+
+
+class Turnstile:
+    """Lets so many talks pass at a time, the most urgent first.
+
+    Parameters
+    ----------
+    talks
+        Runs them.
+    width
+        How many at a time.
+    """
+
+    def __init__(self, talks: Talks[Any], width: int) -> None:
+        self._talks, self._free, self._count = talks, width, 0
+        self._queue: list[tuple[int, int, Running[Any]]] = []
+
+    def enter(self, rank: int) -> Talk[None]:
+        """Wait for one's turn; a lower rank comes first."""
+        if self._free > 0:
+            self._free -= 1
+            return
+        self._count += 1
+        mine = (rank, self._count, self._talks.current)
+        heapq.heappush(self._queue, mine)
+        while mine in self._queue:
+            yield (), _NEVER
+
+    def leave(self) -> None:
+        """Let the next one pass."""
+        if self._queue:
+            self._talks.wake(heapq.heappop(self._queue)[2])
+        else:
+            self._free += 1
 
 
 def _nothing() -> Talk[None]:

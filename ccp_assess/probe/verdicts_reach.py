@@ -184,8 +184,8 @@ def name_diagnoses(view: ReachView, region: RegionReach) -> tuple[Diagnosis, ...
 
 
 def _has_address(answers: Sequence[NameAnswer]) -> bool:
-    """Whether the system got an address; what the server says counts only where the system was not asked."""
-    by_system = [answer for answer in answers if answer.via == "system"]
+    """Whether the system got an address; the server's answer counts only where the system gave none in time."""
+    by_system = [answer for answer in answers if answer.via == "system" and answer.rcode != "TIMEOUT"]
     return any(answer.answers for answer in by_system or answers)
 
 
