@@ -9,7 +9,8 @@ from __future__ import annotations
 import secrets
 import struct
 
-from ccp_assess.wire.stun import HEADER_BYTES, MAGIC_COOKIE
+from ccp_assess.errors import ParseError
+from ccp_assess.wire.stun import HEADER_BYTES, MAGIC_COOKIE, Endpoint, parse_message
 
 REQUEST, SUCCESS, FAILURE = 0x0001, 0x0101, 0x0111
 """Message types of Binding (RFC 8489, section 5)."""
@@ -72,3 +73,23 @@ class NumberedBindings:
     def is_answer(self, data: bytes) -> bool:
         """Tell whether it is an answer to one of our requests; an error is an answer, too."""
         return self.number_of(data) is not None and int.from_bytes(data[:2], "big") in {SUCCESS, FAILURE}
+
+
+def mapped_address(data: bytes) -> tuple[str, int] | None:
+    """Return the address and port that a server saw our request come from.
+
+    Parameters
+    ----------
+    data
+        Its answer: hostile.
+
+    Returns
+    -------
+    mapped
+        ``None`` where it does not say.
+    """
+    try:
+        mapped = parse_message(data).get("XOR-MAPPED-ADDRESS")
+    except ParseError:
+        return None
+    return (mapped.address, mapped.port) if isinstance(mapped, Endpoint) else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ccp_assess.probe.machine import Network, run
+from ccp_assess.probe.mtu import MtuProbe
+from ccp_assess.probe.nat import NatProbe
 from ccp_assess.probe.one_flow import OneFlow
 from ccp_assess.probe.prober import Emit, targets_of
 from ccp_assess.probe.sweep import Sweep
@@ -41,3 +43,22 @@ def send_trains(network: Network, request: dict[str, Any], emit: Emit) -> dict[s
     )
     (found,) = run([trains], network, deadline_s=request["deadline_s"], on_record=emit)
     return {"trains": [None if numbers is None else numbers.to_document() for numbers in found]}
+
+
+def ask_nat(network: Network, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Find out about NAT, for each IP version by itself."""
+    targets = targets_of(request["targets"])
+    families = sorted({target.family for target in targets})
+    machines = [
+        NatProbe([target for target in targets if target.family == family], idle_s=request["idle_s"])
+        for family in families
+    ]
+    found = run(machines, network, deadline_s=request["deadline_s"], on_record=emit)
+    return {f"ipv{family}": facts.to_document() for family, facts in zip(families, found, strict=True)}
+
+
+def find_mtu(network: Network, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Find the largest packet towards each target."""
+    machine = MtuProbe(targets_of(request["targets"]))
+    (found,) = run([machine], network, deadline_s=request["deadline_s"], on_record=emit)
+    return {"mtu": [one.to_document() for one in found]}

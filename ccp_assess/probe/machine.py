@@ -166,6 +166,15 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A UDP socket stands; ``local`` is its address and port as far as the system has chosen them."""
+
+    flow: int
+    local: Address
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
     """A datagram has left, or the first packet of a TCP connection (then ``token`` is 0).
 
@@ -329,6 +338,7 @@ class ClockStepped:
 Event = (
     Timer
     | Stop
+    | Opened
     | Sent
     | SendFailed
     | Datagram

@@ -105,6 +105,70 @@ def run_trains(
     return dict(zip(targets, found["trains"], strict=True))
 
 
+def probe_nat(
+    targets: Sequence[Target],
+    *,
+    idle_s: Sequence[float] = (),
+    deadline_s: float | None = None,
+    on_record: OnRecord | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Find out what NAT is in the way, and how long it keeps a silent mapping.
+
+    Parameters
+    ----------
+    targets
+        Relays, at least two of each IP version.
+    idle_s
+        Silences to try, side by side; empty for none [s].
+    deadline_s
+        Longest time for all of it; ``None`` for the longest silence and five seconds [s].
+    on_record
+        Hears records.
+
+    Returns
+    -------
+    facts
+        ``ipv4``, ``ipv6`` → what :class:`ccp_assess.probe.nat.NatFacts` says.
+
+    Raises
+    ------
+    ProbeError
+        If the prober could not work at all.
+    """
+    limit_s = max(idle_s, default=0.0) + 5.0 if deadline_s is None else deadline_s
+    request = {"do": "nat", "idle_s": list(idle_s)} | _rows(targets)
+    facts: dict[str, dict[str, Any]] = ask_prober(request, deadline_s=limit_s, on_record=on_record)
+    return facts
+
+
+def probe_mtu(
+    targets: Sequence[Target], *, deadline_s: float = 10.0, on_record: OnRecord | None = None
+) -> dict[Target, dict[str, Any]]:
+    """Find the largest packet that reaches each target.
+
+    Parameters
+    ----------
+    targets
+        Relays.
+    deadline_s
+        Longest time for all of it [s].
+    on_record
+        Hears records.
+
+    Returns
+    -------
+    found
+        What :class:`ccp_assess.probe.mtu.PathMtu` says, for each target.
+
+    Raises
+    ------
+    ProbeError
+        If the prober could not work at all.
+    """
+    found = ask_prober({"do": "mtu"} | _rows(targets), deadline_s=deadline_s, on_record=on_record)
+    return dict(zip(targets, found["mtu"], strict=True))
+
+
 def _rows(targets: Sequence[Target]) -> dict[str, Any]:
     return {
         "targets": [

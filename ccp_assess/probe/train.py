@@ -11,8 +11,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ccp_assess.errors import ParseError
-from ccp_assess.probe.binding import NumberedBindings
+from ccp_assess.probe.binding import NumberedBindings, mapped_address
 from ccp_assess.probe.machine import (
     Action,
     ClockStepped,
@@ -304,7 +303,7 @@ class Trains:
             return
         packet.arrived_ns, packet.stamped_arrival, packet.ttl = event.time_ns, event.by_kernel, event.ttl
         packet.order, stream.arrivals = stream.arrivals, stream.arrivals + 1
-        packet.mapped = _mapped_address(event.data)
+        packet.mapped = mapped_address(event.data)
         stream.open -= 1
         if not self._queue:
             yield from self._end_if_over(now_ns)
@@ -322,12 +321,3 @@ class Trains:
                 if packet.arrived_ns is not None:
                     break
                 packet.spoiled = True
-
-
-def _mapped_address(data: bytes) -> tuple[str, int] | None:
-    """Return the address and port that the server saw."""
-    try:
-        mapped = stun.parse_message(data).get("XOR-MAPPED-ADDRESS")
-    except ParseError:
-        return None
-    return (mapped.address, mapped.port) if isinstance(mapped, stun.Endpoint) else None

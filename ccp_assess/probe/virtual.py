@@ -24,6 +24,7 @@ from ccp_assess.probe.machine import (
     Datagram,
     Event,
     IcmpError,
+    Opened,
     OpenIcmp,
     OpenTcp,
     OpenUdp,
@@ -58,6 +59,8 @@ _HELD_UP_NS = 200 * NS_PER_MS
 """What a lost segment costs a TCP connection: one retransmission."""
 
 _REORDERED_MS = 30.0
+_INSIDE = {4: "192.0.2.2", 6: "2001:db8::2"}
+"""Address of the measuring computer."""
 
 _Fate = Verdict | Literal["expired", "too_big", "lost", "delivered"]
 
@@ -223,7 +226,9 @@ class VirtualNetwork:
             case Send():
                 self._send(owner, action)
             case OpenUdp():
-                self._open(owner, action.flow, action.family, "udp", action.remote)
+                made = self._open(owner, action.flow, action.family, "udp", action.remote)
+                local = (_INSIDE[made.family], made.port)
+                self._later(self._now_ns, owner, Opened(flow=action.flow, local=local, time_ns=self._now_ns))
             case OpenIcmp():
                 self._open(owner, action.flow, action.family, "icmp", None)
             case OpenTcp():
@@ -388,8 +393,7 @@ class VirtualNetwork:
         if server is None:
             self._report(way, packet, _End(fate="reject", place=end.place))
             return
-        inside = "192.0.2.2" if flow.family == 4 else "2001:db8::2"
-        source = (self.nat.address, mapping.port) if self.nat and mapping else (inside, flow.port)
+        source = (self.nat.address, mapping.port) if self.nat and mapping else (_INSIDE[flow.family], flow.port)
         for delay_ms, data in server(packet.data, source):
             if self.nat is not None and self.nat.idle_s is not None and mapping is not None:
                 if delay_ms + way.rtt_ms > self.nat.idle_s * 1000.0:

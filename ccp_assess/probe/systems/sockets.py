@@ -25,6 +25,7 @@ from ccp_assess.probe.machine import (
     Datagram,
     Event,
     Family,
+    Opened,
     OpenIcmp,
     OpenTcp,
     OpenUdp,
@@ -222,6 +223,8 @@ class SocketNetwork:
         except OSError:  # no route: each send will say so
             channel.connected = False
         self._add(channel, selectors.EVENT_READ)
+        local = sock.getsockname()
+        self.tell(channel, Opened(flow=action.flow, local=(local[0], local[1]), time_ns=self.now_ns()))
 
     def _open_icmp(self, owner: int, action: OpenIcmp) -> None:
         try:
