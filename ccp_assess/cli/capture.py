@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ccp_assess.cli.scrub import scrub
+
 if TYPE_CHECKING:
     from ccp_assess.assess.captures import CallAssessment, CaptureAssessment
 
-app = typer.Typer(no_args_is_help=True, help="Read captures of the softphone: calls, streams, endpoints.")
+app = typer.Typer(no_args_is_help=True, help="Record, read and scrub captures of the softphone.")
+
+
+app.command()(scrub)
 
 
 @app.callback()
 def _capture() -> None:
-    """Read captures of the softphone: calls, streams, endpoints."""
+    """Record, read and scrub captures of the softphone."""
 
 
 @contextmanager

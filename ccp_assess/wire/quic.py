@@ -191,6 +191,42 @@ def _expand_label(secret: bytes, label: str, size: int) -> bytes:
     return hmac.new(secret, info + b"\x01", hashlib.sha256).digest()[:size]
 
 
+def _keys(version: int, salt: bytes, key_id: bytes, whose: str) -> tuple[bytes, bytes, bytes]:
+    secret = _expand_label(hmac.new(salt, key_id, hashlib.sha256).digest(), whose, 32)
+    prefix = "quicv2" if version == VERSION_2 else "quic"
+    return (
+        _expand_label(secret, f"{prefix} key", 16),
+        _expand_label(secret, f"{prefix} iv", 12),
+        _expand_label(secret, f"{prefix} hp", 16),
+    )
+
+
+def client_keys(version: int, key_id: bytes) -> tuple[bytes, bytes, bytes]:
+    """Derive the keys of a client's Initials (RFC 9001, section 5.2).
+
+    Parameters
+    ----------
+    version
+        Of the long header.
+    key_id
+        Destination connection id of the client's first Initial.
+
+    Returns
+    -------
+    key, iv, header_key
+        Of AES-128-GCM, and of the protection of headers.
+
+    Raises
+    ------
+    ParseError
+        If the version is unknown.
+    """
+    salt = _salt(version)
+    if salt is None:
+        raise ParseError(f"QUIC version 0x{version:08x} is unknown")
+    return _keys(version, salt, key_id, "client in")
+
+
 def decrypt_initial(header: LongHeader, key_id: bytes, *, from_server: bool = False) -> bytes:
     """Remove the protection of an Initial.
 
@@ -219,13 +255,8 @@ def decrypt_initial(header: LongHeader, key_id: bytes, *, from_server: bool = Fa
     offset, packet = header.number_offset, header.packet
     if len(packet) < offset + 20 or len(packet) < header.size:
         raise ParseError("QUIC Initial is too short or cut by the capture")
-    secret = hmac.new(salt, key_id, hashlib.sha256).digest()
-    secret = _expand_label(secret, "server in" if from_server else "client in", 32)
-    prefix = "quicv2" if header.version == VERSION_2 else "quic"
-    key, iv, hp = (
-        _expand_label(secret, f"{prefix} {name}", size) for name, size in (("key", 16), ("iv", 12), ("hp", 16))
-    )
-    mask = _mask(hp, packet[offset + 4 : offset + 20])
+    key, iv, hp = _keys(header.version, salt, key_id, "server in" if from_server else "client in")
+    mask = header_mask(hp, packet[offset + 4 : offset + 20])
     first = packet[0] ^ (mask[0] & 0x0F)
     width = (first & 3) + 1
     number = bytes(a ^ b for a, b in zip(packet[offset : offset + width], mask[1:], strict=False))
@@ -240,8 +271,22 @@ def decrypt_initial(header: LongHeader, key_id: bytes, *, from_server: bool = Fa
         raise ParseError("QUIC Initial is not sealed with the keys of this connection id") from None
 
 
-def _mask(key: bytes, sample: bytes) -> bytes:
-    # Header protection encrypts a single block of what follows it (RFC 9001 section 5.4.3), hence ECB.
+def header_mask(key: bytes, sample: bytes) -> bytes:
+    """Compute the mask that hides packet number and flags (RFC 9001, section 5.4.3).
+
+    Parameters
+    ----------
+    key
+        Of the protection of headers.
+    sample
+        16 bytes of the protected part.
+
+    Returns
+    -------
+    mask
+        16 bytes.
+    """
+    # A single block is encrypted, hence ECB.
     from cryptography.hazmat.primitives.ciphers import Cipher  # noqa: PLC0415
     from cryptography.hazmat.primitives.ciphers.algorithms import AES  # noqa: PLC0415
     from cryptography.hazmat.primitives.ciphers.modes import ECB  # noqa: PLC0415
