@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input --require-hashes
 
-.PHONY: assess lab test test-long check bench fuzz clean
+.PHONY: assess lab test test-long check bench fuzz kit clean
 
 assess: $(VENV)/.core
 	$(BIN)/ccp-assess assess data/sample --out out/sample
@@ -15,6 +15,7 @@ lab: $(VENV)/.notebook
 test: $(VENV)/.dev
 	sh tools/system_packages.sh
 	$(MAKE) --no-print-directory check
+	$(BIN)/python tools/make_kit.py
 	$(BIN)/python -m pytest -m "not long and not browser" -n 2 --dist loadfile
 	$(BIN)/python -m pytest -m "browser and not long"
 
@@ -34,6 +35,10 @@ bench: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python tools/fuzz.py
+
+# What installs ccp-assess at a client's without internet: one folder (and one file) for each system, see tools/kit.
+kit: $(VENV)/.dev
+	$(BIN)/python tools/make_kit.py --zip
 
 clean:
 	rm -rf $(VENV) out bench-data
