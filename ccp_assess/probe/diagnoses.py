@@ -108,7 +108,12 @@ def read_diagnoses() -> Mapping[str, DiagnosisRow]:
 
 
 def diagnosis(
-    code: str, confidence: Confidence, values: Mapping[str, Any], evidence: Mapping[str, Any] | None = None
+    code: str,
+    confidence: Confidence,
+    values: Mapping[str, Any],
+    evidence: Mapping[str, Any] | None = None,
+    *,
+    severity: Severity | None = None,
 ) -> Diagnosis:
     """Fill in a row of the list.
 
@@ -122,6 +127,8 @@ def diagnosis(
         For the places in the sentences; what may come from the network is cut to a bearable length.
     evidence
         The numbers behind it; the values where nothing else is given.
+    severity
+        Where the numbers decide how much it matters; else that of the list.
 
     Returns
     -------
@@ -134,7 +141,7 @@ def diagnosis(
     text = row.text.format_map(shown)
     return Diagnosis(
         code=code,
-        severity=row.severity,
+        severity=severity or row.severity,
         topic=row.topic,
         text=f"{prefix}{text[0].lower() if prefix and text[1:2].islower() else text[0]}{text[1:]}",
         agent_sees=row.agent_sees.format_map(shown),

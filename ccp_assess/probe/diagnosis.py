@@ -17,15 +17,18 @@ from ccp_assess.probe.verdicts_reach import (
     tcp_diagnoses,
     udp_diagnoses,
 )
+from ccp_assess.probe.verdicts_way import WayView, way_diagnoses
 
 
-def diagnose(view: ReachView) -> dict[str | None, tuple[Diagnosis, ...]]:
+def diagnose(view: ReachView, way: WayView | None = None) -> dict[str | None, tuple[Diagnosis, ...]]:
     """Judge one round.
 
     Parameters
     ----------
     view
-        What was measured.
+        What reaching found.
+    way
+        What was measured beside it, if anything was.
 
     Returns
     -------
@@ -35,7 +38,13 @@ def diagnose(view: ReachView) -> dict[str | None, tuple[Diagnosis, ...]]:
     whole = site_diagnoses(view)
     if any(one.code in EXPLAINS_ALL for one in whole):
         return {region.region_code: whole for region in view.reach.regions}
-    return {region.region_code: gravest_first([*whole, *_of_region(view, region)]) for region in view.reach.regions}
+    beside = way or WayView(ways={}, reach=view.reach)
+    return {
+        region.region_code: gravest_first(
+            [*whole, *_of_region(view, region), *way_diagnoses(beside, region.region_code)]
+        )
+        for region in view.reach.regions
+    }
 
 
 def _of_region(view: ReachView, region: RegionReach) -> list[Diagnosis]:
@@ -50,7 +59,7 @@ def _of_region(view: ReachView, region: RegionReach) -> list[Diagnosis]:
     )
     found += tcp_diagnoses(view, honest)
     found += udp_diagnoses(view, honest)
-    named = {target.role for target in region.tcp} | ({"media_relay"} if region.relays else set())
+    named = {one.role for one in region.tcp} | ({"media_relay"} if region.relays else set())
     asked = {answer.name for answer in region.names if answer.name.startswith("turnnlb-")}
     if region.region_code is not None and "media_relay" not in named and not asked:
         found.append(diagnosis("NO_RELAY_NAME", "certain", {"region": region.region_code}))

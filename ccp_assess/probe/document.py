@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from ccp_assess.probe.diagnoses import Diagnosis
-from ccp_assess.probe.records import NameAnswer, ReachFound, RegionReach, RelayFound, TcpFound
+from ccp_assess.probe.records import NameAnswer, ReachFound, RegionReach, RelayFound, TcpFound, WayFound
 from ccp_assess.probe.verdicts_reach import judge_tcp, judge_udp
 
 REGIONAL_ROLES = frozenset({"api", "signalling", "other"})
 """Services that stand in the Region itself; what comes from CloudFront is answered by an edge nearby."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What belongs to one Region beside reaching it: parts of the contract's document, ready as JSON.
-
-    Parameters
-    ----------
-    path, train
-        As in the contract; ``None`` if not measured.
-    more
-        Further fields of the Region's row.
-    """
-
-    path: dict[str, Any] | None = None
-    train: dict[str, Any] | None = None
-    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 def probe_document(
@@ -38,7 +20,7 @@ def probe_document(
     site_id: str | None,
     time: str,
     host: Mapping[str, Any],
-    measured: Mapping[str | None, Measured] | None = None,
+    ways: Mapping[str | None, WayFound] | None = None,
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write the contract's probe document.
@@ -55,8 +37,8 @@ def probe_document(
         When the round began (RFC 3339, UTC).
     host
         Facts of this computer: ``os``, ``privileged``, ``vantage`` and more.
-    measured
-        Region → what else was measured.
+    ways
+        Region → what was measured on its way.
     notes
         What could not be taken into account, in words.
 
@@ -65,7 +47,7 @@ def probe_document(
     document
         Plain values.
     """
-    parts = measured or {}
+    parts = ways or {}
     return {
         "site_id": site_id,
         "time": time,
@@ -77,13 +59,13 @@ def probe_document(
         "controls": [_dns(answer) for answer in reach.controls],
         "notes": list(notes),
         "regions": [
-            region_document(region, diagnoses.get(region.region_code, ()), parts.get(region.region_code, Measured()))
+            region_document(region, diagnoses.get(region.region_code, ()), parts.get(region.region_code, WayFound()))
             for region in reach.regions
         ],
     }
 
 
-def region_document(region: RegionReach, diagnoses: Sequence[Diagnosis], measured: Measured) -> dict[str, Any]:
+def region_document(region: RegionReach, diagnoses: Sequence[Diagnosis], way: WayFound) -> dict[str, Any]:
     """Write one Region's row.
 
     Parameters
@@ -92,8 +74,8 @@ def region_document(region: RegionReach, diagnoses: Sequence[Diagnosis], measure
         What reaching it found.
     diagnoses
         What is wrong.
-    measured
-        What else was measured.
+    way
+        What was measured on its way.
 
     Returns
     -------
@@ -113,9 +95,11 @@ def region_document(region: RegionReach, diagnoses: Sequence[Diagnosis], measure
         "tcp": [_tcp(one) for one in region.tcp],
         "relay": _relay(relay) if relay else None,
         "relays": [_relay(one) for one in region.relays],
-        "train": measured.train,
-        "path": measured.path,
-        **measured.more,
+        "train": way.train,
+        "path": way.path.to_document() if way.path else None,
+        "path_tcp": way.tcp.to_document() if way.tcp and way.tcp is not way.path else None,
+        "nat": way.nat,
+        "mtu": way.mtu,
         "untested": [{"name": one.name, "reason": one.reason} for one in region.untested],
         "diagnosis": [one.to_document() for one in diagnoses],
     }

@@ -7,12 +7,12 @@ relay's answers beside them. Every wait has an end and so has the whole, so a ne
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ccp_assess.probe.https import Route, Service, Tools, ask_portal, reach_service
-from ccp_assess.probe.machine import Address, run
+from ccp_assess.probe.machine import Address, Report, run
 from ccp_assess.probe.names import EXISTING_NAME, Turn, ask_server, ask_system, random_relay_name
 from ccp_assess.probe.proxies import Proxy, ProxySettings
 from ccp_assess.probe.records import (
@@ -135,13 +135,20 @@ def reach_machine(regions: Sequence[RegionTargets], pace: Pace, around: Surround
     return Talks(lambda talks: _Round(talks, regions, pace, around).talk())
 
 
-def probe_reach(regions: Sequence[RegionTargets], pace: Pace, around: Surroundings) -> ReachFound:
+def probe_reach(
+    regions: Sequence[RegionTargets],
+    pace: Pace,
+    around: Surroundings,
+    on_record: Callable[[dict[str, Any]], None] | None = None,
+) -> ReachFound:
     """Run one round on the real network.
 
     Parameters
     ----------
     regions, pace, around
         As of :func:`reach_machine`.
+    on_record
+        Hears ``{"relays": [...]}`` once their addresses are known.
 
     Returns
     -------
@@ -152,7 +159,7 @@ def probe_reach(regions: Sequence[RegionTargets], pace: Pace, around: Surroundin
     try:
         clock = replace(around, wall_clock_s=time.time() - network.now_ns() / NS_PER_S)
         machine = reach_machine(regions, pace, clock)
-        run([machine], network, deadline_s=pace.whole_ms / 1000.0 + 0.5)
+        run([machine], network, deadline_s=pace.whole_ms / 1000.0 + 0.5, on_record=on_record)
     finally:
         network.close()
     return machine.result() or ReachFound(regions=(), complete=False)
@@ -198,6 +205,7 @@ class _Round:
             for region in self.regions
         ]
         controls = [self.talks.start_talk(talk) for talk in self._controls()]
+        self.talks.start_talk(self._tell_relays())
         found = []
         for region, pairs in running:
             results = yield from self.talks.join([one for _, one in pairs])
@@ -224,6 +232,31 @@ class _Round:
             duration_ms=ms_from_ns(self.talks.now_ns - self.began_ns),
             complete=self.talks.now_ns < self.tools.end_ns,
         )
+
+    def _tell_relays(self) -> Talk[None]:
+        """Report one relay of each Region as soon as their names are known, so that paths can be traced meanwhile."""
+        until_ns = self.talks.after_ms(SYSTEM_LATER_MS * 3)
+        rows = []
+        for region in self.regions:
+            for target in region.targets:
+                if target.transport != "udp":
+                    continue
+                addresses: tuple[str, ...] = (target.address,) if target.address else ()
+                if not addresses:
+                    named = self._name(target.host)
+                    yield from self.talks.wait(named, until_ns)
+                    addresses = named.result.addresses if named.result is not None else ()
+                if addresses:
+                    rows.append(
+                        {
+                            "region_code": region.region_code,
+                            "name": target.host,
+                            "address": addresses[0],
+                            "port": target.port,
+                        }
+                    )
+                    break
+        yield (Report(record={"relays": rows}),), self.talks.now_ns
 
     def _answers(self, region: RegionTargets) -> Talk[tuple[NameAnswer, ...]]:
         hosts = dict.fromkeys(target.host for target in region.targets if target.address is None)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
+
+from ccp_assess.probe.traced import ProbedPath
 
 ConnectOutcome = Literal["connected", "refused", "timeout", "unreachable"]
 AllocateOutcome = Literal["challenged", "granted", "error", "no_answer"]
@@ -360,3 +362,50 @@ class ReachFound:
     resolvers: tuple[str, ...] = ()
     duration_ms: float = 0.0
     complete: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayFound:
+    """What was measured on the way to one Region beside reaching it.
+
+    Parameters
+    ----------
+    udp, tcp
+        Its path on the media port, and the control path on TCP 443.
+    train, nat, mtu
+        The contract's ``train`` object, and what was found of NAT and packet sizes; ``None`` if not measured.
+    """
+
+    udp: ProbedPath | None = None
+    tcp: ProbedPath | None = None
+    train: dict[str, Any] | None = None
+    nat: dict[str, Any] | None = None
+    mtu: dict[str, Any] | None = None
+
+    @property
+    def path(self) -> ProbedPath | None:
+        """The path to show: on the media port, unless only the control reached its end."""
+        if self.udp is None:
+            return self.tcp
+        reached = self.tcp is not None and self.tcp.path.destination_answered
+        return self.tcp if reached and not self.udp.path.destination_answered else self.udp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkstationFound:
+    """What of this computer speaks about its link.
+
+    Parameters
+    ----------
+    interface
+        Name of the interface that the route to the relays uses.
+    is_tunnel, is_wireless
+        What kind of interface it is; ``None`` if that cannot be told.
+    signal_dbm
+        Of the wireless link [dBm].
+    """
+
+    interface: str | None = None
+    is_tunnel: bool | None = None
+    is_wireless: bool | None = None
+    signal_dbm: float | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,15 +12,21 @@ from typing import Any
 
 from ccp_assess.endpoints import read_endpoints
 from ccp_assess.probe.diagnosis import diagnose
-from ccp_assess.probe.document import probe_document
+from ccp_assess.probe.document import REGIONAL_ROLES, probe_document
 from ccp_assess.probe.local import has_route, host_facts, source_address
+from ccp_assess.probe.measure import trace_paths
 from ccp_assess.probe.names import DNS_PORT, system_resolvers
 from ccp_assess.probe.proxies import ProxySettings, read_proxy_settings
 from ccp_assess.probe.reach import FULL, QUICK, Surroundings, probe_reach
-from ccp_assess.probe.records import ReachFound
+from ccp_assess.probe.records import ReachFound, RegionReach, TcpFound, WayFound
 from ccp_assess.probe.targets import RegionTargets, read_service_names, region_targets, targets_from_endpoints
+from ccp_assess.probe.traced import ProbedPath, Target
 from ccp_assess.probe.verdicts_reach import ReachView
+from ccp_assess.probe.verdicts_way import WayView
 from ccp_assess.ranges import read_ranges
+
+PATH_DEADLINE_S = 2.5
+"""Longest time for one round of paths [s]."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -110,20 +117,98 @@ def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict
     """
     tell: Progress = progress or (lambda _what, _done, _total: None)
     regions = targets_of(options)
-    pace = FULL if options.full else QUICK
     proxies = read_proxy_settings(option=options.proxy, pac=options.pac, timeout_s=1.0)
     began = datetime.now(UTC)
-    tell(f"reaching {len(regions)} Regions", 0, 2)
-    reach = with_local_addresses(probe_reach(regions, pace, surroundings(proxies)))
-    view = ReachView(reach=reach, ranges=read_ranges(), now_s=time.time())
-    tell("judging", 1, 2)
+    tell(f"reaching {len(regions)} Regions", 0, 3)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        tracing: list[Future[dict[str | None, ProbedPath]]] = []
+
+        def trace(record: dict[str, Any]) -> None:
+            if record.get("relays"):
+                tracing.append(beside.submit(_trace_relays, record["relays"], rounds=3 if options.full else 1))
+
+        reach = probe_reach(regions, FULL if options.full else QUICK, surroundings(proxies), trace)
+        tell("tracing paths", 1, 3)
+        udp = tracing[0].result() if tracing else {}
+    reach = with_local_addresses(reach)
+    ways = measure_ways(reach, udp, full=options.full, tell=tell)
+    view = ReachView(reach=reach, ranges=read_ranges(), ways=ways, now_s=time.time())
     return probe_document(
         reach,
-        diagnose(view),
+        diagnose(view, WayView(ways=ways, reach=reach)),
         site_id=options.site_id,
         time=began.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         host=host_facts(),
+        ways=ways,
         notes=proxies.notes,
+    )
+
+
+def _trace_relays(rows: Sequence[dict[str, Any]], *, rounds: int) -> dict[str | None, ProbedPath]:
+    targets = {
+        Target(address=row["address"], port=row["port"], name=row["region_code"] or ""): row["region_code"]
+        for row in rows
+    }
+    deadline_s = PATH_DEADLINE_S * rounds
+    paths = trace_paths(list(targets), technique="udp", rounds=rounds, deadline_s=deadline_s)
+    return {targets[target]: path for target, path in paths.items()}
+
+
+def measure_ways(
+    reach: ReachFound, udp: Mapping[str | None, ProbedPath], *, full: bool, tell: Progress
+) -> dict[str | None, WayFound]:
+    """Measure what can only be measured once it is known what answers.
+
+    Parameters
+    ----------
+    reach
+        The round of reaching.
+    udp
+        Region → its path on the media port.
+    full
+        Whether to take the time for control paths, trains, NAT and packet sizes everywhere.
+    tell
+        Hears what goes on.
+
+    Returns
+    -------
+    ways
+        By Region.
+    """
+    # Where the media port shows no end, the path of TCP 443 gives the number of hops.
+    wanted = {
+        region.region_code: service
+        for region in reach.regions
+        if (full or not _reached(udp.get(region.region_code)))
+        for service in [_regional_service(region)]
+        if service is not None
+    }
+    tcp: dict[str | None, ProbedPath] = {}
+    if wanted:
+        tell("tracing control paths", 2, 3)
+        targets = {
+            Target(address=one.address or "", port=one.port, name=code or ""): code for code, one in wanted.items()
+        }
+        rounds = 3 if full else 1
+        paths = trace_paths(list(targets), technique="tcp", rounds=rounds, deadline_s=PATH_DEADLINE_S * rounds)
+        tcp = {targets[target]: path for target, path in paths.items()}
+    codes = [region.region_code for region in reach.regions]
+    return {code: WayFound(udp=udp.get(code), tcp=tcp.get(code)) for code in codes}
+
+
+def _reached(path: ProbedPath | None) -> bool:
+    return path is not None and path.path.destination_answered
+
+
+def _regional_service(region: RegionReach) -> TcpFound | None:
+    """Return a service that stands in the Region itself and was connected to directly."""
+    return next(
+        (
+            one
+            for one in region.tcp
+            if one.proxy is None and one.role in REGIONAL_ROLES and one.outcome == "connected" and one.address
+        ),
+        None,
     )
 
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ccp_assess.endpoints import host_expression, read_patterns
-from ccp_assess.paths import Path
 from ccp_assess.probe.diagnoses import Confidence, Diagnosis, Judgement, diagnosis
-from ccp_assess.probe.records import NameAnswer, PortalFound, ReachFound, RegionReach, RelayFound, TcpFound
+from ccp_assess.probe.records import NameAnswer, PortalFound, ReachFound, RegionReach, RelayFound, TcpFound, WayFound
 from ccp_assess.probe.tls import PUBLIC_ISSUERS, is_service_name
 from ccp_assess.ranges import IpRanges
 
@@ -37,16 +36,15 @@ class ReachView:
         The round.
     ranges
         Published ranges.
-    udp_paths, tcp_paths
-        Region → its path by that technique, where it was traced.
+    ways
+        Region → its paths, where they were traced.
     now_s
         The wall clock [s since 1970]; ``None`` to leave certificates' validity alone.
     """
 
     reach: ReachFound
     ranges: IpRanges
-    udp_paths: dict[str, Path] = field(default_factory=dict)
-    tcp_paths: dict[str, Path] = field(default_factory=dict)
+    ways: Mapping[str | None, WayFound] = field(default_factory=dict)
     now_s: float | None = None
 
     @property
@@ -498,13 +496,13 @@ def _silence(
 ) -> tuple[Diagnosis, ...]:
     tcp_works = any(one.outcome == "connected" for one in region.tcp)
     elsewhere = any(one.answered for one in view.relays)
-    path = view.udp_paths.get(region.region_code or "")
+    way = view.ways.get(region.region_code) or WayFound()
+    path = way.udp.path if way.udp is not None else None
     last = max((hop.ttl for hop in path.hops if hop.address is not None), default=None) if path else None
     if not tcp_works and not elsewhere and last is None:
         code = "NO_ANSWER_UNEXPLAINED"
         return (diagnosis(code, "cannot_tell", values, evidence),)
-    tcp_path = view.tcp_paths.get(region.region_code or "")
-    length = tcp_path.hop_count if tcp_path is not None else None
+    length = way.tcp.path.hop_count if way.tcp is not None else None
     if tcp_works and last is not None and length is not None and last >= length - 1:
         return (diagnosis("UDP_ONE_WAY", "likely", {**values, "hop": last}, {**evidence, "hop": last}),)
     border, router = "", None
