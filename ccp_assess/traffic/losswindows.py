@@ -21,7 +21,8 @@ import numpy.typing as npt
 from ccp_assess.traffic.streams import RtpStream
 from ccp_assess.units import NS_PER_S
 
-_RATE_FACTORS = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0, 1000.0)
+_FACTORS = np.array([[1.5], [2.0], [3.0], [5.0], [10.0], [30.0], [100.0], [1000.0]])
+_LOG_FACTORS = np.log(_FACTORS)
 _FEWEST_LOST = 6
 _FEWEST_BURSTS = 4
 _LONGEST_SHARE = 0.6
@@ -79,8 +80,7 @@ def find_loss_window(stream: RtpStream) -> LossWindow | None:
     # lengths with mean b, counts vary 2 b - 1 times as much as those of single losses.
     burst = max(2.0 * stream.lost / stream.loss_bursts - 1.0, 1.0)
     best, best_ratio = (0, 0), 0.0
-    for factor in _RATE_FACTORS:
-        start, stop = _heaviest(lost * math.log(factor) - expected * (total_lost / total) * (factor - 1.0))
+    for start, stop in _heaviest(_LOG_FACTORS * lost - (total_lost / total) * (_FACTORS - 1.0) * expected):
         ratio = _log_ratio(float(lost[start:stop].sum()), float(expected[start:stop].sum()), total_lost, total)
         if ratio > best_ratio:
             best, best_ratio = (start, stop), ratio
@@ -102,12 +102,13 @@ def find_loss_window(stream: RtpStream) -> LossWindow | None:
     )
 
 
-def _heaviest(scores: npt.NDArray[np.float64]) -> tuple[int, int]:
-    """Find the stretch with the largest sum."""
-    sums = np.concatenate([[0.0], np.cumsum(scores)])
-    lowest = np.minimum.accumulate(sums[:-1])
-    stop = int(np.argmax(sums[1:] - lowest)) + 1
-    return int(np.argmin(sums[:stop])), stop
+def _heaviest(scores: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Find the stretch with the largest sum in each row."""
+    sums = np.zeros((len(scores), scores.shape[1] + 1))
+    np.cumsum(scores, axis=1, out=sums[:, 1:])
+    lowest = np.minimum.accumulate(sums[:, :-1], axis=1)
+    stops = (np.argmax(sums[:, 1:] - lowest, axis=1) + 1).tolist()
+    return [(int(np.argmin(row[:stop])), stop) for row, stop in zip(sums, stops, strict=True)]
 
 
 def _log_ratio(lost: float, expected: float, total_lost: float, total: float) -> float:

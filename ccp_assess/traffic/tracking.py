@@ -284,6 +284,8 @@ def note_stun(
         counts[LOST_STUN] += 1
     method = method_of(message_type)
     if method in (0x001, 0x080):
+        if captured >= length:  # its row says all
+            return
         flow.bindings += 1
         if flow.bindings > BINDINGS_KEPT_PER_PATH * max(flow.paths, 1):
             return

@@ -99,31 +99,19 @@ def join_transactions(stun: Rows) -> Rows:
     inside = (stun["channel"] != 0) | (stun["peer"] >= 0)
     # What the request's direction is, or would be for a response.
     asked_outbound = stun["outbound_of_key"] ^ (classes >= _SUCCESS_CLASS)
-    order = np.lexsort(
-        (
-            stun["frame"],
-            stun["time_ns"],
-            asked_outbound,
-            inside,
-            methods,
-            stun["transaction_low"],
-            stun["transaction_high"],
-            stun["flow"],
-        )
-    )
-    order = order[classes[order] != 1]
+    # Method, level and direction in one number: fewer columns to sort by.
+    kind = (stun["flow"].astype(np.int64) << 16) | (methods.astype(np.int64) << 2) | (inside * 2) | asked_outbound
+    order = np.flatnonzero(classes != 1)
     if not len(order):
         return np.zeros(0, TRANSACTION_ROW)
+    times, frames = stun["time_ns"][order], stun["frame"][order]
+    if (times[1:] < times[:-1]).any() or (frames[1:] < frames[:-1]).any():
+        order = order[np.lexsort((frames, times))]
+    columns = (stun["transaction_low"], stun["transaction_high"], kind)
+    order = order[np.lexsort([column[order] for column in columns])]
     key_changes = np.zeros(len(order), np.bool_)
     key_changes[0] = True
-    for column in (
-        stun["flow"],
-        stun["transaction_high"],
-        stun["transaction_low"],
-        methods,
-        inside,
-        asked_outbound,
-    ):
+    for column in columns:
         ordered = column[order]
         key_changes[1:] |= ordered[1:] != ordered[:-1]
     group = np.cumsum(key_changes) - 1

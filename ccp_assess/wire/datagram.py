@@ -5,8 +5,8 @@ Media never becomes an object. What is left takes two forms:
 * a `Datagram` each, with its bytes, for STUN, DTLS, DNS, ICMP, QUIC Initial packets, the first bytes of every TCP
   connection and each of its SYN, FIN and RST;
 * a row of `STUN_ROW` for **every** STUN message. Connectivity checks come by the hundred thousand in a long capture,
-  so a Binding message becomes a `Datagram` too only while it is one of the first of its path
-  (`BINDINGS_KEPT_PER_PATH`); round trips are computed from the rows.
+  and round trips are computed from the rows: a Binding message becomes a `Datagram` too only where the snaplen cut it,
+  while it is one of the first of its path (`BINDINGS_KEPT_PER_PATH`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 BINDINGS_KEPT_PER_PATH = 64
-"""Binding messages of one flow that become datagrams with their bytes; later ones are rows only."""
+"""Binding messages cut by the snaplen that become datagrams, for each path of a flow; later ones are rows only."""
 
 TCP_BYTES_KEPT = 16_384
 """Payload kept per direction of a TCP connection, from the first byte seen [bytes]."""

@@ -17,7 +17,7 @@ from ccp_assess.wire import tls
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA, HEARTBEAT, CID_RECORD, ACK = 20, 21, 22, 23, 24, 25, 26
 RECORD_HEADER_BYTES = 13
 MAX_RECORD_BYTES = (1 << 14) + 2048
-CLIENT_HELLO, SERVER_HELLO, HELLO_VERIFY_REQUEST, CERTIFICATE = 1, 2, 3, 11
+HELLO_REQUEST, CLIENT_HELLO, SERVER_HELLO, HELLO_VERIFY_REQUEST, CERTIFICATE = 0, 1, 2, 3, 11
 
 _VERSIONS = frozenset({0xFEFF, 0xFEFD, 0xFEFC, 0x0100})
 _MAX_CID_BYTES = 20
@@ -239,8 +239,8 @@ def parse_fragments(record: Record) -> list[Fragment]:
         first, last = _FRAGMENT_HEAD.unpack_from(data, position)
         total, message_sequence = first >> 32 & 0xFFFFFF, first >> 16 & 0xFFFF
         offset, size = (first & 0xFFFF) << 8 | last >> 24, last & 0xFFFFFF
-        if offset + size > total or total > tls.MAX_HANDSHAKE_BYTES:
-            break
+        if offset + size > total or total > tls.MAX_HANDSHAKE_BYTES or data[position] == HELLO_REQUEST:
+            break  # a HelloRequest asks for a new handshake and is no part of one; zeros look like many of them
         start = position + 12
         fragments.append(Fragment(data[position], message_sequence, total, offset, data[start : start + size]))
         position = start + size
