@@ -301,12 +301,16 @@ def _hop_count(ours: dict[int, list[HopProbe]], flow_asked: bool) -> int | None:
 
 
 def _blocked(probes: Iterable[HopProbe]) -> Blocked | None:
-    found = [
-        Blocked(address=p.answer.address, ttl=p.ttl, type=p.answer.type or 0, code=p.answer.code or 0)
-        for p in probes
-        if p.answer and p.answer.kind == "unreachable"
-    ]
-    return min(found, key=lambda one: one.ttl, default=None)
+    """Return who forbids the way: a filter speaks for packets beyond it, so it stands where it also expires them."""
+    answered = [(probe.ttl, probe.answer) for probe in probes if probe.answer]
+    found = min(
+        ((ttl, one) for ttl, one in answered if one.kind == "unreachable"), key=lambda pair: pair[0], default=None
+    )
+    if found is None:
+        return None
+    ttl, answer = found
+    own = [at for at, one in answered if one.kind == "expired" and one.address == answer.address and at < ttl]
+    return Blocked(address=answer.address, ttl=max(own, default=ttl), type=answer.type or 0, code=answer.code or 0)
 
 
 def _merge_hop(ttl: int, several: Sequence[HopProbe]) -> Hop:

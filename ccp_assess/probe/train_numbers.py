@@ -243,7 +243,7 @@ def judge_sending(packets: Sequence[Packet], *, overflowed: int, clock_steps: in
         With reasons where it did not.
     """
     lateness = [
-        None if packet.sent_ns is None else (packet.sent_ns - packet.due_ns) / NS_PER_MS
+        None if packet.sent_ns is None else ((packet.stamped_ns or packet.sent_ns) - packet.due_ns) / NS_PER_MS
         for packet in packets
         if packet.error is None
     ]

@@ -15,15 +15,16 @@ def open_network() -> SocketNetwork:
     network
         To be closed by its user.
     """
-    if sys.platform == "linux":
+    system: str = sys.platform
+    if system == "linux":
         from ccp_assess.probe.systems.linux import LinuxNetwork  # noqa: PLC0415 -- its constants exist here only
 
         return LinuxNetwork()
-    if sys.platform == "darwin":
+    if system == "darwin":
         from ccp_assess.probe.systems.macos import MacosNetwork  # noqa: PLC0415 -- the same
 
         return MacosNetwork()
-    if sys.platform == "win32":
+    if system == "win32":
         from ccp_assess.probe.systems.windows import WindowsNetwork  # noqa: PLC0415 -- the same
 
         return WindowsNetwork()

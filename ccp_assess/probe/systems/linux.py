@@ -17,7 +17,8 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from ccp_assess.probe.machine import ClockStepped, Datagram, IcmpError, OpenIcmp, Overflowed, Send, Sent
-from ccp_assess.probe.systems.sockets import FAMILIES, LARGEST_BYTES, MOST_READS, Channel, SocketNetwork
+from ccp_assess.probe.systems.listening import ListeningNetwork
+from ccp_assess.probe.systems.sockets import FAMILIES, LARGEST_BYTES, MOST_READS, Channel
 from ccp_assess.units import NS_PER_S
 
 # Numbers of <linux/in.h>, <linux/in6.h>, <asm-generic/socket.h>, <linux/net_tstamp.h>, <linux/errqueue.h>
@@ -42,8 +43,10 @@ ECHO_REQUEST = {4: 8, 6: 128}
 ECHO_REPLY = {4: 0, 6: 129}
 
 
-class LinuxNetwork(SocketNetwork):
+class LinuxNetwork(ListeningNetwork):
     """The real network on Linux."""
+
+    icmp_kind = socket.SOCK_RAW
 
     def __init__(self) -> None:
         self._epoll = selectors.EpollSelector()
@@ -109,8 +112,23 @@ class LinuxNetwork(SocketNetwork):
         protocol = socket.IPPROTO_ICMP if action.family == 4 else socket.IPPROTO_ICMPV6
         return socket.socket(FAMILIES[action.family], socket.SOCK_DGRAM, protocol)
 
+    def open_icmp(self, owner: int, action: OpenIcmp) -> None:
+        """Open an echo flow: the kernel's own kind where it is allowed, else a raw one where that is."""
+        try:
+            sock = self.open_icmp_socket(action)
+        except OSError:
+            super().open_icmp(owner, action)
+            return
+        channel = Channel(owner, action.flow, "icmp", action.family, sock)
+        self.add_datagrams(channel, action.source)
+
     def transmit(self, channel: Channel, action: Send) -> None:
         """Send one datagram with its own TTL and traffic class, without touching the socket's."""
+        if channel.identifier is not None:
+            super().transmit(channel, action)
+            return
+        if action.traffic_class is not None:
+            self.listen(channel.family)
         v4 = channel.family == 4
         level = socket.IPPROTO_IP if v4 else socket.IPPROTO_IPV6
         options: list[tuple[int, int, bytes]] = []
@@ -206,6 +224,19 @@ class LinuxNetwork(SocketNetwork):
             )
             self.tell(channel, event)
 
+    def receive_icmp(self, listener: socket.socket) -> tuple[bytes, str, int, bool, int | None]:
+        """Read one message of a raw ICMP socket with its stamp."""
+        data, ancillary, _, source = listener.recvmsg(LARGEST_BYTES, _ANCILLARY_BYTES)
+        facts = _read_ancillary(ancillary)
+        return (data, source[0], *self._instant(facts), facts.get("ttl"))
+
+    def prepare_listener(self, listener: socket.socket, family: int) -> None:
+        """Ask for stamps and, where there is no IP header, for the hop limit."""
+        with contextlib.suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, STAMPING)
+            if family == 6:
+                listener.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1)
+
     def _instant(self, facts: dict[str, Any]) -> tuple[int, bool]:
         stamp_ns = facts.get("stamp_ns")
         return (self.now_ns(), False) if stamp_ns is None else (stamp_ns - self._offset_ns, True)
@@ -227,9 +258,9 @@ _TOO_BIG = {(3, 4, ORIGIN_ICMP), (2, 0, ORIGIN_ICMP6)}
 
 def _clock_offset() -> tuple[int, int]:
     """Return wall clock minus monotonic clock, and how far apart the two readings around it were [ns]."""
-    before_ns = time.monotonic_ns()
+    before_ns = time.perf_counter_ns()
     wall_ns = time.time_ns()
-    after_ns = time.monotonic_ns()
+    after_ns = time.perf_counter_ns()
     return wall_ns - (before_ns + after_ns) // 2, after_ns - before_ns
 
 
@@ -272,10 +303,8 @@ def _read_extended_error(data: bytes) -> dict[str, Any]:
 
 
 def _why_no_echo() -> str | None:
-    try:
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP).close()
-    except PermissionError:
-        return "echo sockets are not allowed to this user (net.ipv4.ping_group_range)"
-    except OSError as error:
-        return f"this system gives no echo sockets ({error.strerror})"
-    return None
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
+        with contextlib.suppress(OSError):
+            socket.socket(socket.AF_INET, kind, socket.IPPROTO_ICMP).close()
+            return None
+    return "echo sockets are not allowed to this user (net.ipv4.ping_group_range)"

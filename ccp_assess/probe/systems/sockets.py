@@ -65,6 +65,7 @@ class Channel:
     stamped: dict[int, int] = field(default_factory=dict)  # number of the packet on its socket → token
     packets: int = 0
     overflowed: int = 0
+    identifier: int | None = None  # of its echo requests, where they are built here
 
 
 class SocketNetwork:
@@ -93,13 +94,13 @@ class SocketNetwork:
         self._wake_writer.settimeout(0)
         self._from_threads: list[tuple[int, Event]] = []
         self._lock = threading.Lock()
-        self.selector.register(self._wake_reader, selectors.EVENT_READ, None)
+        self.selector.register(self._wake_reader, selectors.EVENT_READ, self._take_from_threads)
 
     # ------------------------------------------------------------ what the contract asks for
 
     def now_ns(self) -> int:
-        """Read the monotonic clock [ns]."""
-        return time.monotonic_ns()
+        """Read the finest monotonic clock of this system (Windows' plain one ticks every 15.6 ms) [ns]."""
+        return time.perf_counter_ns()
 
     def close(self) -> None:
         """Close everything."""
@@ -118,7 +119,7 @@ class SocketNetwork:
             case OpenUdp():
                 self._open_udp(owner, action)
             case OpenIcmp():
-                self._open_icmp(owner, action)
+                self.open_icmp(owner, action)
             case OpenTcp():
                 self._open_tcp(owner, action)
             case Write():
@@ -134,10 +135,10 @@ class SocketNetwork:
         """Sleep until something is heard or the time has come."""
         if not self.heard:
             for key, mask in self.poll(max(until_ns - self.now_ns(), 0) / NS_PER_S):
-                if key.data is None:
-                    self._take_from_threads()
-                else:
+                if isinstance(key.data, Channel):
                     self._on_ready(key.data, mask)
+                else:
+                    key.data()
         heard, self.heard = self.heard, []
         return heard
 
@@ -149,6 +150,9 @@ class SocketNetwork:
 
     def prepare(self, channel: Channel, *, dont_fragment: bool) -> None:
         """Set options of a new socket."""
+
+    def prepare_limited(self, channel: Channel) -> None:
+        """Set options of a TCP socket whose SYN has a limited TTL."""
 
     def transmit(self, channel: Channel, action: Send) -> None:
         """Hand one datagram to the system."""
@@ -194,10 +198,6 @@ class SocketNetwork:
         """Return the kernel's own measure of a TCP handshake; ``None`` where it shows none."""
         return None
 
-    def open_icmp_socket(self, action: OpenIcmp) -> socket.socket:  # noqa: ARG002 -- for back ends
-        """Make a socket for echo requests."""
-        raise PermissionError(errno.EPERM, self.technique_reasons["icmp"] or "")
-
     # ------------------------------------------------------------ opening, sending
 
     def tell(self, channel: Channel, event: Event) -> None:
@@ -226,17 +226,16 @@ class SocketNetwork:
         local = sock.getsockname()
         self.tell(channel, Opened(flow=action.flow, local=(local[0], local[1]), time_ns=self.now_ns()))
 
-    def _open_icmp(self, owner: int, action: OpenIcmp) -> None:
-        try:
-            sock = self.open_icmp_socket(action)
-        except OSError:
-            return  # each send will say so
-        sock.settimeout(0)
-        channel = Channel(owner, action.flow, "icmp", action.family, sock)
+    def open_icmp(self, owner: int, action: OpenIcmp) -> None:
+        """Open an echo flow; where that cannot be had each send says so."""
+
+    def add_datagrams(self, channel: Channel, source: str | None) -> None:
+        """Take up a socket of the system's that carries datagrams."""
+        channel.sock.settimeout(0)
         self.prepare(channel, dont_fragment=False)
-        if action.source is not None:
+        if source is not None:
             with contextlib.suppress(OSError):
-                sock.bind((action.source, 0))
+                channel.sock.bind((source, 0))
         self._add(channel, selectors.EVENT_READ)
 
     def _send(self, owner: int, action: Send) -> None:
@@ -245,6 +244,7 @@ class SocketNetwork:
             failed = SendFailed(flow=action.flow, token=action.token, time_ns=self.now_ns(), error="EPERM")
             self.heard.append((owner, failed))
             return
+        begins_ns = self.now_ns()  # before: a reading afterwards may be of long after, if we are interrupted
         for last in (False, True):
             try:
                 if channel.remote is not None and not channel.connected:
@@ -262,7 +262,7 @@ class SocketNetwork:
                 self.drain_errors(channel)
             else:
                 break
-        self.tell(channel, Sent(flow=action.flow, token=action.token, time_ns=self.now_ns()))
+        self.tell(channel, Sent(flow=action.flow, token=action.token, time_ns=begins_ns))
 
     def _close(self, channel: Channel) -> None:
         self.channels.pop((channel.owner, channel.flow), None)
@@ -281,6 +281,7 @@ class SocketNetwork:
             self.prepare(channel, dont_fragment=False)
             if action.ttl is not None:
                 _set_ttl(channel, action.ttl)
+                self.prepare_limited(channel)
             if action.source is not None:
                 sock.bind((action.source, 0))
             begins_ns = self.now_ns()
@@ -311,7 +312,7 @@ class SocketNetwork:
     def _finish_connecting(self, channel: Channel) -> None:
         number = channel.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
-            self._failed(channel, errno.errorcode.get(number, str(number)))
+            self._failed(channel, error_name(OSError(number, "")))
             return
         try:
             channel.sock.getpeername()
@@ -389,7 +390,7 @@ class SocketNetwork:
             error = _GAI_NAMES.get(failed.errno or 0, f"EAI_{failed.errno}")
         except (OSError, UnicodeError) as failed:
             error = type(failed).__name__
-        found = Resolved(token=action.token, addresses=addresses, time_ns=time.monotonic_ns(), error=error)
+        found = Resolved(token=action.token, addresses=addresses, time_ns=time.perf_counter_ns(), error=error)
         self.from_thread(owner, found)
 
 
@@ -414,6 +415,6 @@ def error_name(error: OSError) -> str:
     Returns
     -------
     name
-        Such as ``EPERM``; on Windows ``WSAEACCES`` and the like where Python knows no portable name.
+        Such as ``EPERM``, and the same for Windows' numbers of sockets (``WSAECONNREFUSED`` is ``ECONNREFUSED``).
     """
-    return errno.errorcode.get(error.errno or 0, type(error).__name__)
+    return errno.errorcode.get(error.errno or 0, type(error).__name__).removeprefix("WSA")
