@@ -48,7 +48,8 @@ def _of_probe(document: ProbeDocument, probe: RegionProbe) -> Iterator[SiteMeasu
         loss_pct=train.get("loss_pct"),
         jitter_ms=train.get("jitter_ms"),
     )
-    technique: Via = (path.technique if path is not None else None) or "icmp"
+    stands_in = probe.details.get("via") in {"tcp", "https"}  # the relay did not answer
+    technique: Via = "tcp" if stands_in else (path.technique if path is not None else None) or "icmp"
     relay = probe.details.get("relay") or {}
     relay_rtts = tuple(float(rtt) for rtt in relay.get("binding_rtt_ms") or () if rtt is not None)
     answered = tuple(rtt for rtt in probe.rtts_ms if rtt is not None)

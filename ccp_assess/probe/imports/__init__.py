@@ -11,7 +11,7 @@ from typing import Any
 from ccp_assess.errors import ParseError
 from ccp_assess.paths import Hop, ProbeDocument, RegionProbe, vantage_from_name
 from ccp_assess.paths import Path as TracedPath
-from ccp_assess.probe.imports import detect, endpoint_test, mtr_json, mtr_xml, own, ripe_atlas, winmtr
+from ccp_assess.probe.imports import browser_page, detect, endpoint_test, mtr_json, mtr_xml, own, ripe_atlas, winmtr
 from ccp_assess.probe.imports.text import MAX_BYTES, clean_name, lines_from_text, text_from_bytes
 
 MAX_TEXT_CHARS = 4_000_000
@@ -126,6 +126,8 @@ def _from_json(documents: list[Any]) -> ProbeDocument:
     values = documents[0] if len(documents) == 1 and isinstance(documents[0], list) else documents
     if not values:
         raise ParseError("line 1: this JSON is empty; give the output of a measuring tool")
+    if all(browser_page.is_it(value) for value in values):
+        return _joined([browser_page.parse(value) for value in values])
     if all(own.is_it(value) for value in values):
         return _joined([own.parse(value) for value in values])
     if all(mtr_json.is_it(value) for value in values):
