@@ -22,11 +22,12 @@ from ccp_assess.quality.emodel import rate
 from ccp_assess.ranges import read_ranges
 from ccp_assess.traffic.callrecords import Call, RoundTrips, round_trips
 from ccp_assess.traffic.calls import find_calls
+from ccp_assess.traffic.callview import CallView
 from ccp_assess.traffic.capturefindings import CaptureView, capture_findings
 from ccp_assess.traffic.dialogues import Dialogue, read_dialogues
 from ccp_assess.traffic.endpoints import EndpointRow, find_endpoints
 from ccp_assess.traffic.evidence import Evidence, relay_end
-from ccp_assess.traffic.findings import CallView, call_findings
+from ccp_assess.traffic.findings import call_findings
 from ccp_assess.traffic.flows import Flow
 from ccp_assess.traffic.handshakes import DtlsHandshake, read_handshakes
 from ccp_assess.traffic.icmperrors import IcmpError, read_icmp_errors

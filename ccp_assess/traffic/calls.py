@@ -163,6 +163,10 @@ def _is_running_at_end(evidence: Evidence, cluster: Cluster, handshakes: list[Dt
     """Tell whether the media went on to the end of the capture and nobody hung up."""
     if evidence.last_ns is None or evidence.last_ns - cluster.last_ns >= _RUNNING_NS // 5:
         return False
+    flow = evidence.flows[cluster.paths[-1].flow]
+    ends = (flow.reset_ab_ns, flow.reset_ba_ns, flow.fin_ab_ns, flow.fin_ba_ns)
+    if any(end_ns is not None for end_ns in ends):  # the connection that carried it ended
+        return False
     return not any(h.close_ns is not None and abs(h.close_ns - cluster.last_ns) <= _CLOSE_NS for h in handshakes)
 
 

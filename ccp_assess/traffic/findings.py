@@ -10,6 +10,7 @@ CALL_FAILED_PERMISSION     the relay refused permission or channel
 CALL_FAILED_ICE            allocated, but no connectivity check was answered
 CALL_FAILED_DTLS           connected, but the key exchange was never finished
 CALL_DROPPED_REFUSED       ICMP errors came back for the workstation's packets while the call went on
+CALL_DROPPED_RESET         the connection to the relay was reset or closed while the call went on
 CALL_DROPPED               media and checks from the other side ended while the workstation went on sending
 ONE_WAY_AUDIO              media in one direction only
 OUTAGE                     a gap with missing sequence numbers of a second or more
@@ -53,20 +54,18 @@ QUIC_NAME_UNKNOWN          QUIC connections whose name cannot be read
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ccp_assess.findings import Finding, counted
-from ccp_assess.traffic.callrecords import Call, RoundTrips
-from ccp_assess.traffic.flows import Flow
-from ccp_assess.traffic.icmperrors import IcmpError
-from ccp_assess.traffic.limits import Limit, read_limits
+from ccp_assess.traffic.callrecords import Call
+from ccp_assess.traffic.callview import CallView, by_limit, last_ns, limit_text, make_finding
+from ccp_assess.traffic.cutoffs import UNHEARD_NS, cutoffs
+from ccp_assess.traffic.limits import read_limits
 from ccp_assess.traffic.losswindows import LossWindow, find_loss_window
 from ccp_assess.traffic.streams import RtpStream
-from ccp_assess.traffic.transactions import NO_ANSWER, Rows
+from ccp_assess.traffic.transactions import NO_ANSWER
 from ccp_assess.units import NS_PER_S, Severity, ms_from_ns, rfc3339_from_ns
 
 CODES = tuple(
@@ -79,41 +78,6 @@ CODES = tuple(
 _SILENT_DBOV = 126.5
 _MUTE_SECONDS = 3
 _SMALL_SHARE = 0.75
-_UNHEARD_NS = 2 * NS_PER_S
-_REFUSALS = frozenset({"refused", "prohibited", "unreachable"})
-_FEWEST_REFUSALS = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallView:
-    """A call with the records that it points to.
-
-    Parameters
-    ----------
-    call
-        The call.
-    streams, flows, transactions
-        All of the capture.
-    relay_rtt, media_rtt
-        Its round trips.
-    mos_cqe
-        Of the inbound direction; ``None`` if unknown.
-    tcp_retransmission_pct, tcp_packets
-        Of the same workstation's TCP connections during the call [%], (count).
-    icmp_errors
-        About the workstation's packets to the relay of this call, in order of arrival.
-    """
-
-    call: Call
-    streams: Sequence[RtpStream]
-    flows: Sequence[Flow]
-    transactions: Rows
-    relay_rtt: RoundTrips
-    media_rtt: RoundTrips
-    mos_cqe: float | None = None
-    tcp_retransmission_pct: float | None = None
-    tcp_packets: int = 0
-    icmp_errors: Sequence[IcmpError] = ()
 
 
 def call_findings(view: CallView) -> list[Finding]:
@@ -132,7 +96,7 @@ def call_findings(view: CallView) -> list[Finding]:
     if view.call.failure is not None:
         return [_failed(view)]
     found = [
-        *(_dropped(view) or _refused(view)),
+        *cutoffs(view),
         *_one_way(view),
         *_outages(view),
         *_inbound(view),
@@ -145,25 +109,6 @@ def call_findings(view: CallView) -> list[Finding]:
     ]
     order = {"critical": 0, "warning": 1, "info": 2}
     return sorted(found, key=lambda finding: order[finding.severity])
-
-
-def _finding(code: str, severity: Severity, text: str, **evidence: Any) -> Finding:
-    return Finding(code=code, severity=severity, text=text, evidence=evidence)
-
-
-def _by_limit(code: str, metric: str, value: float | None, text: str, **evidence: Any) -> list[Finding]:
-    limit = read_limits()[metric]
-    severity = limit.severity_of(value)
-    if severity is None or value is None:
-        return []
-    return [
-        _finding(code, severity, f"{text} ({_limit_text(limit, severity)}).", **{metric: round(value, 3)}, **evidence)
-    ]
-
-
-def _limit_text(limit: Limit, severity: Severity) -> str:
-    value = limit.critical if severity == "critical" else limit.warning
-    return f"{severity} from {value:g} {limit.unit}: {limit.source}"
 
 
 def _failed(view: CallView) -> Finding:
@@ -180,13 +125,13 @@ def _failed(view: CallView) -> Finding:
             f"The call failed before it began: {counted(failure.requests, 'request')} to the relay {where} had no "
             "answer. A firewall between workstation and relay drops them; open UDP 3478 towards the relays."
         )
-        return _finding("CALL_FAILED_NO_ANSWER", "critical", text, side="lan_isp", **evidence)
+        return make_finding("CALL_FAILED_NO_ANSWER", "critical", text, side="lan_isp", **evidence)
     if failure.phase == "relay":
         text = (
             f"The call failed before it began: requests to the relay {where} were answered with an ICMP error "
             f"({failure.reason}). A firewall or router between workstation and relay rejects them."
         )
-        return _finding("CALL_FAILED_REFUSED", "critical", text, side="lan_isp", **evidence)
+        return make_finding("CALL_FAILED_REFUSED", "critical", text, side="lan_isp", **evidence)
     if failure.phase == "allocate":
         hint = {
             401: "the credentials were refused again after the usual challenge; the softphone's page may be stale",
@@ -196,23 +141,23 @@ def _failed(view: CallView) -> Finding:
             508: "the relay has no capacity left",
         }.get(failure.error_code or 0, "the relay refused")
         text = f"The call failed: {where} refused the allocation with error {failure.error_code}: {hint}."
-        return _finding("CALL_FAILED_ALLOCATE", "critical", text, side="service", **evidence)
+        return make_finding("CALL_FAILED_ALLOCATE", "critical", text, side="service", **evidence)
     if failure.phase == "permission":
         text = f"The call failed: {where} refused permission or channel with error {failure.error_code}."
-        return _finding("CALL_FAILED_PERMISSION", "critical", text, side="service", **evidence)
+        return make_finding("CALL_FAILED_PERMISSION", "critical", text, side="service", **evidence)
     if failure.phase == "ice":
         text = (
             f"The call failed: the relay {where} gave an allocation, but none of {failure.requests} connectivity "
             "checks through it was answered. The path beyond the relay, or the media server, does not answer."
         )
-        return _finding("CALL_FAILED_ICE", "critical", text, side="beyond_relay", **evidence)
+        return make_finding("CALL_FAILED_ICE", "critical", text, side="beyond_relay", **evidence)
     answered = call.handshake is not None and call.handshake.server_answered
     text = (
         "The call failed: the connection stood, but the DTLS key exchange was never finished"
         + (" although both sides sent." if answered else "; the other side never answered the first message.")
         + " Large packets (over 1,200 bytes) that are dropped on the way are a usual cause."
     )
-    return _finding("CALL_FAILED_DTLS", "critical", text, side="undetermined", **evidence)
+    return make_finding("CALL_FAILED_DTLS", "critical", text, side="undetermined", **evidence)
 
 
 # --- media -----------------------------------------------------------------------------------------------------------
@@ -222,105 +167,24 @@ def _main(view: CallView, numbers: tuple[int, ...]) -> RtpStream | None:
     return view.streams[numbers[0]] if numbers else None
 
 
-def _last_ns(view: CallView, numbers: tuple[int, ...]) -> int:
-    return max(view.streams[n].last_ns for n in numbers)
-
-
-def _refused(view: CallView) -> list[Finding]:
-    """Tell a call whose packets to the relay were answered with ICMP errors while it went on."""
-    call = view.call
-    errors = [e for e in view.icmp_errors if e.reason in _REFUSALS and call.start_ns <= e.time_ns <= call.end_ns]
-    if len(errors) < _FEWEST_REFUSALS or call.relay is None or not call.out_streams:
-        return []
-    first = errors[0]
-    by_relay = first.reporter == call.relay.address
-    where = (
-        f"They came from the relay {first.reporter} itself: it was reached, but no longer held this call."
-        if by_relay
-        else f"They came from {first.reporter}, a firewall or router on the way that lets them through no longer."
-    )
-    text = (
-        f"The call was cut off midway: from second {round((first.time_ns - call.start_ns) / NS_PER_S)} of the call "
-        f"({rfc3339_from_ns(first.time_ns)}) on, {counted(len(errors), 'packet')} of the workstation to the relay came "
-        f"back with an ICMP error ({first.kind.replace('_', ' ')}). {where}"
-    )
-    return [
-        _finding(
-            "CALL_DROPPED_REFUSED",
-            "critical",
-            text,
-            side="service" if by_relay else "lan_isp",
-            time=rfc3339_from_ns(first.time_ns),
-            reporter=first.reporter,
-            kind=first.kind,
-            errors=len(errors),
-        )
-    ]
-
-
-def _dropped(view: CallView) -> list[Finding]:
-    call = view.call
-    if not call.in_streams or not call.out_streams:
-        return []
-    in_ns, out_ns = _last_ns(view, call.in_streams), _last_ns(view, call.out_streams)
-    unheard_ns = out_ns - in_ns
-    if unheard_ns < _UNHEARD_NS:
-        return []
-    media = view.transactions[np.array(call.media_rows, np.int64)]
-    after = media[media["time_ns"] > in_ns]
-    if not len(after) or not bool((after["outcome"] == NO_ANSWER).all()):
-        return []
-    relay = view.transactions[np.array(call.relay_rows, np.int64)]
-    relay_after = relay[relay["time_ns"] > in_ns]
-    dead = len(relay_after) > 0 and bool((relay_after["outcome"] == NO_ANSWER).all())
-    alive = len(relay_after) > 0 and not dead
-    side = "lan_isp" if dead else ("beyond_relay" if alive else "undetermined")
-    closed = dead and any(
-        call.relay is not None and e.reporter == call.relay.address and e.reason == "refused" and e.time_ns <= out_ns
-        for e in view.icmp_errors
-    )
-    if closed:
-        side = "service"
-    where = {
-        "service": "The relay's host answered that nobody listens there any more: the relay itself ended.",
-        "lan_isp": "The relay itself did not answer any more: the break lies between workstation and relay.",
-        "beyond_relay": "The relay still answered: the break lies beyond it.",
-        "undetermined": "Nothing was asked of the relay meanwhile, so the place of the break is unknown.",
-    }[side]
-    text = (
-        f"The call was cut off: from {rfc3339_from_ns(in_ns)} on nothing arrived, while the workstation sent for "
-        f"another {unheard_ns / NS_PER_S:.1f} s and {counted(len(after), 'check')} stayed unanswered. {where}"
-    )
-    return [
-        _finding(
-            "CALL_DROPPED",
-            "critical",
-            text,
-            side=side,
-            time=rfc3339_from_ns(in_ns),
-            sent_on_ms=round(ms_from_ns(unheard_ns), 1),
-            unanswered_checks=len(after),
-            unanswered_relay_requests=int((relay_after["outcome"] == NO_ANSWER).sum()),
-        )
-    ]
-
-
 def _one_way(view: CallView) -> list[Finding]:
     call = view.call
     if call.relay is None or call.relay.is_inferred or bool(call.in_streams) == bool(call.out_streams):
         return []
     present = call.in_streams or call.out_streams
-    duration_ms = ms_from_ns(_last_ns(view, present) - min(view.streams[n].first_ns for n in present))
-    if duration_ms < ms_from_ns(_UNHEARD_NS):
+    duration_ms = ms_from_ns(last_ns(view, present) - min(view.streams[n].first_ns for n in present))
+    if duration_ms < ms_from_ns(UNHEARD_NS):
         return []
     if call.out_streams:
         text = f"One-way audio: the workstation sent for {duration_ms / 1000:.1f} s and received no media at all."
-        return [_finding("ONE_WAY_AUDIO", "critical", text, missing="in", side="undetermined", duration_ms=duration_ms)]
+        return [
+            make_finding("ONE_WAY_AUDIO", "critical", text, missing="in", side="undetermined", duration_ms=duration_ms)
+        ]
     text = (
         f"One-way audio: media arrived for {duration_ms / 1000:.1f} s, but the workstation sent none: no microphone, "
         "no permission to use it, or a capture that sees one direction only."
     )
-    return [_finding("ONE_WAY_AUDIO", "critical", text, missing="out", side="workstation", duration_ms=duration_ms)]
+    return [make_finding("ONE_WAY_AUDIO", "critical", text, missing="out", side="workstation", duration_ms=duration_ms)]
 
 
 def _outages(view: CallView) -> list[Finding]:
@@ -330,7 +194,7 @@ def _outages(view: CallView) -> list[Finding]:
         lost_ms = stream.longest_loss_burst * (stream.packetization_ms or 0.0)
         if lost_ms < stream.longest_gap_ms / 2:
             continue
-        found += _by_limit(
+        found += by_limit(
             "OUTAGE",
             "outage_ms",
             stream.longest_gap_ms,
@@ -354,7 +218,7 @@ def _inbound(view: CallView) -> list[Finding]:
         mark = {"ssrc": f"0x{stream.ssrc:08x}"}
         if stream.lost > 0:
             found += _lost_inbound(view, stream)
-        found += _by_limit(
+        found += by_limit(
             "LATE_INBOUND",
             "late_pct",
             stream.late_pct,
@@ -362,7 +226,7 @@ def _inbound(view: CallView) -> list[Finding]:
             **mark,
         )
         if stream.longest_gap_ms < (read_limits()["hold_ms"].warning or 0):  # the jump after a pause is no jitter
-            found += _by_limit(
+            found += by_limit(
                 "JITTER_INBOUND",
                 "jitter_ms",
                 stream.jitter_max_ms,
@@ -373,14 +237,14 @@ def _inbound(view: CallView) -> list[Finding]:
             )
         if stream.packets:
             share = 100.0 * stream.reordered / stream.packets
-            found += _by_limit(
+            found += by_limit(
                 "REORDERED_INBOUND",
                 "reordered_pct",
                 share,
                 f"{share:.2f} % of the packets ({stream.reordered}) arrived after a later one",
                 **mark,
             )
-    found += _by_limit(
+    found += by_limit(
         "QUALITY_LOW", "mos_cqe", view.mos_cqe, f"What the agent hears is estimated at MOS {view.mos_cqe or 0:.2f}"
     )
     return found
@@ -402,7 +266,7 @@ def _lost_inbound(view: CallView, stream: RtpStream) -> list[Finding]:
         "ssrc": f"0x{stream.ssrc:08x}",
         **_window_evidence(view.call, window),
     }
-    overall = _by_limit(
+    overall = by_limit(
         "LOSS_INBOUND",
         "loss_pct",
         stream.loss_pct,
@@ -416,10 +280,10 @@ def _lost_inbound(view: CallView, stream: RtpStream) -> list[Finding]:
     # A mean within the limits over a long call hides seconds in which nobody understood a word.
     text = (
         f"{stream.lost} of {stream.expected} packets towards the workstation were lost before this capture point, "
-        f"few for the whole call ({stream.loss_pct:.2f} %){when}. {why} ({_limit_text(limit, 'warning')})."
+        f"few for the whole call ({stream.loss_pct:.2f} %){when}. {why} ({limit_text(limit, 'warning')})."
     )
     evidence["loss_pct"] = None if stream.loss_pct is None else round(stream.loss_pct, 3)
-    return [_finding("LOSS_INBOUND", "warning", text, **evidence)]
+    return [make_finding("LOSS_INBOUND", "warning", text, **evidence)]
 
 
 def _window_text(call: Call, window: LossWindow) -> str:
@@ -479,7 +343,7 @@ def _outbound(view: CallView) -> list[Finding]:
     for number in view.call.out_streams:
         stream = view.streams[number]
         if stream.lost > 0 and stream.packets:
-            found += _by_limit(
+            found += by_limit(
                 "LOSS_BEFORE_CAPTURE",
                 "loss_pct",
                 stream.loss_pct,
@@ -492,7 +356,7 @@ def _outbound(view: CallView) -> list[Finding]:
         stalls = _isolated_stalls(stream)
         if len(stalls):
             longest = float(stalls["longest_gap_ms"].max())
-            found += _by_limit(
+            found += by_limit(
                 "SEND_STALLS",
                 "send_stall_ms",
                 longest,
@@ -504,7 +368,7 @@ def _outbound(view: CallView) -> list[Finding]:
                 ssrc=f"0x{stream.ssrc:08x}",
             )
         if stream.clock_skew_ppm is not None:
-            found += _by_limit(
+            found += by_limit(
                 "CLOCK_SKEW",
                 "clock_skew_ppm",
                 abs(stream.clock_skew_ppm),
@@ -540,7 +404,7 @@ def _isolated_stalls(stream: RtpStream) -> Any:
 
 def _round_trips(view: CallView) -> list[Finding]:
     relay, media = view.relay_rtt, view.media_rtt
-    found = _by_limit(
+    found = by_limit(
         "RELAY_RTT_HIGH",
         "relay_rtt_ms",
         relay.p50,
@@ -553,7 +417,7 @@ def _round_trips(view: CallView) -> list[Finding]:
         beyond = None if relay.p50 is None else max(media.p50 - relay.p50, 0.0)
         side = "undetermined" if beyond is None else ("beyond_relay" if beyond > media.p50 / 2 else "lan_isp")
         where = "" if beyond is None else f", of which {beyond:.0f} ms beyond the relay"
-        found += _by_limit(
+        found += by_limit(
             "MEDIA_RTT_HIGH",
             "media_rtt_ms",
             media.p50,
@@ -565,7 +429,7 @@ def _round_trips(view: CallView) -> list[Finding]:
         )
     for what, trips, side in (("relay", relay, "lan_isp"), ("media server", media, "undetermined")):
         if trips.n >= 5 and trips.p50 is not None and trips.p95 is not None:
-            found += _by_limit(
+            found += by_limit(
                 "RTT_VARIES",
                 "rtt_rise_ms",
                 trips.p95 - trips.p50,
@@ -586,10 +450,10 @@ def _setup(view: CallView) -> list[Finding]:
     for phase in ("dns", "allocate", "ice", "dtls"):
         value = getattr(setup, phase)
         metric = "dns_ms" if phase == "dns" else "setup_phase_ms"
-        found += _by_limit(
+        found += by_limit(
             "SETUP_SLOW", metric, value, f"The setup phase {phase.upper()} took {value or 0:.0f} ms", phase=phase
         )
-    return found + _by_limit(
+    return found + by_limit(
         "SETUP_SLOW",
         "connect_ms",
         setup.first_media,
@@ -609,13 +473,13 @@ def _relay(view: CallView) -> list[Finding]:
             f"A call inside TLS to {where} is inferred from the size and cadence of its packets; its loss, jitter and "
             "round trips cannot be seen. UDP 3478 to the relays would carry it better."
         )
-        return [_finding("RELAY_IN_TLS", "warning", text, address=call.relay.address, port=call.relay.port)]
+        return [make_finding("RELAY_IN_TLS", "warning", text, address=call.relay.address, port=call.relay.port)]
     if call.relay.transport != "udp":
         text = (
             f"Media went to the relay {where} over TCP: lost packets come late instead of missing, and hold up those "
             "behind them. Open UDP 3478."
         )
-        found.append(_finding("MEDIA_OVER_TCP", "warning", text, transport=call.relay.transport, side="lan_isp"))
+        found.append(make_finding("MEDIA_OVER_TCP", "warning", text, transport=call.relay.transport, side="lan_isp"))
     tried = sorted({view.flows[n].transport for n in call.attempts})
     if call.attempts:
         text = (
@@ -624,7 +488,7 @@ def _relay(view: CallView) -> list[Finding]:
             "the call took this one."
         )
         severity: Severity = "critical" if "udp" in tried and call.relay.transport != "udp" else "info"
-        found.append(_finding("RELAY_UDP_NO_ANSWER", severity, text, attempts=len(call.attempts), side="lan_isp"))
+        found.append(make_finding("RELAY_UDP_NO_ANSWER", severity, text, attempts=len(call.attempts), side="lan_isp"))
     return found
 
 
@@ -643,7 +507,7 @@ def _pauses(view: CallView) -> list[Finding]:
                     "pause, no loss."
                 )
                 found.append(
-                    _finding(
+                    make_finding(
                         "HOLD",
                         "info",
                         text,
@@ -681,7 +545,7 @@ def _muted(stream: RtpStream) -> list[Finding]:
         f"({how}): muted, or a microphone without a signal."
     )
     return [
-        _finding(
+        make_finding(
             "MUTED", "info", text, duration_s=length, time=rfc3339_from_ns(int(seconds["time_ns"][start])), basis=basis
         )
     ]
@@ -707,13 +571,13 @@ def _bounds(view: CallView) -> list[Finding]:
             "Loss and jitter of the workstation's own packets happen after this capture point and are unknown here; "
             "the browser's statistics, the agent log or the contact record have them."
         )
-        found.append(_finding("UPLINK_NOT_VISIBLE", "info", text))
+        found.append(make_finding("UPLINK_NOT_VISIBLE", "info", text))
     if call.other_streams:
         text = "There is no relay in this call, so its directions are unknown; say which address is yours with --host."
-        found.append(_finding("DIRECTION_UNKNOWN", "info", text))
+        found.append(make_finding("DIRECTION_UNKNOWN", "info", text))
     if call.is_running_at_start:
         text = "The call was running when the capture began: its setup and its beginning are unknown."
-        found.append(_finding("RUNNING_AT_START", "info", text))
+        found.append(make_finding("RUNNING_AT_START", "info", text))
     if call.is_running_at_end:
-        found.append(_finding("RUNNING_AT_END", "info", "The capture ended before the call did."))
+        found.append(make_finding("RUNNING_AT_END", "info", "The capture ended before the call did."))
     return found

@@ -4,9 +4,10 @@ import pytest
 from builders import AGENT, RELAY, make_flow, make_stream, pair, seconds, stun_rows
 
 from ccp_assess.traffic.callrecords import Call, Relay, round_trips
+from ccp_assess.traffic.callview import CallView
 from ccp_assess.traffic.capturefindings import CaptureView, capture_findings
 from ccp_assess.traffic.endpoints import find_endpoints
-from ccp_assess.traffic.findings import CallView, call_findings
+from ccp_assess.traffic.findings import call_findings
 from ccp_assess.traffic.icmperrors import IcmpError
 from ccp_assess.traffic.transactions import join_transactions
 from ccp_assess.wire.stun import Method

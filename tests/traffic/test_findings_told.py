@@ -5,9 +5,10 @@ import pytest
 from builders import make_flow, make_seconds, make_stream, pair, seconds, stun_rows
 
 from ccp_assess.traffic.callrecords import Call, Failure, Relay, Setup, round_trips
+from ccp_assess.traffic.callview import CallView
 from ccp_assess.traffic.capturefindings import CaptureView, capture_findings, is_service_name
 from ccp_assess.traffic.endpoints import find_endpoints
-from ccp_assess.traffic.findings import CODES, CallView, call_findings
+from ccp_assess.traffic.findings import CODES, call_findings
 from ccp_assess.traffic.icmperrors import IcmpError
 from ccp_assess.traffic.limits import read_limits
 from ccp_assess.traffic.names import Lookup, names_by_address

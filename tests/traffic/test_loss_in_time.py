@@ -7,7 +7,8 @@ import pytest
 from builders import make_flow, make_seconds, make_stream, seconds
 
 from ccp_assess.traffic.callrecords import Call, Relay, RoundTrips
-from ccp_assess.traffic.findings import CallView, call_findings
+from ccp_assess.traffic.callview import CallView
+from ccp_assess.traffic.findings import call_findings
 from ccp_assess.traffic.losswindows import find_loss_window
 from ccp_assess.traffic.streams import SECOND_ROW
 from ccp_assess.traffic.transactions import join_transactions
