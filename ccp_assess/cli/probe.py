@@ -83,3 +83,24 @@ def import_files(
             typer.echo(
                 printable(f"{document.source}: {document.tool} to {row.destination or '?'} ({where}): {rtt}{hops}")
             )
+
+
+@app.command("page")
+def page(
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")],
+    region: Annotated[list[str] | None, typer.Option("--region", help="Only this Region; may be repeated.")] = None,
+    site: Annotated[str | None, typer.Option("--site", "--site-id", help="The site that the page is for.")] = None,
+    endpoints: Annotated[Path | None, typer.Option(help="Table that stands in for the Regions (CSV).")] = None,
+    instance: Annotated[str | None, typer.Option(help="Alias of an instance, whose own pages are tested, too.")] = None,
+    names_from: Annotated[
+        Path | None, typer.Option(help="Log, capture, list or client folder with the names behind wildcards.")
+    ] = None,
+) -> None:
+    """Write one HTML file that tests every Region from an agent's own browser; `probe import` reads what it saves."""
+    from ccp_assess.cli.output import printable
+    from ccp_assess.probe.page import write_page
+    from ccp_assess.probe.targets import read_service_names
+
+    names = read_service_names(names_from) if names_from is not None else ()
+    write_page(out, regions=tuple(region or ()), endpoints=endpoints, site_id=site, instance=instance, names=names)
+    typer.echo(printable(f"Written to {out}: open it in the agent's browser, start the test and save the result."))

@@ -108,7 +108,7 @@ function summarise() {
   const fastest = open.find((row) => timeToAnswer(row).ms !== null);
   const name = fastest && plan.regions.find((one) => one.region_code === fastest.region_code).name;
   const quick = fastest ? ` ${all > 1 ? 'Fastest: ' : ''}${name}, ${shown(timeToAnswer(fastest).ms)}.` : '';
-  return `${open.length} of ${all} ${open.length === 1 ? 'Region is' : 'Regions are'} ready for calls from here.${quick}`;
+  return `${open.length} of ${all} ${all === 1 ? 'Region' : 'Regions'} ${open.length === 1 ? 'is' : 'are'} ready for calls from here.${quick}`;
 }
 
 async function start() {
