@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-_PUBLIC = {4: "15.193.0.1", 6: "2600:f0f2:7100::1"}
+PUBLIC_ADDRESSES = {4: "15.193.0.1", 6: "2600:f0f2:7100::1"}
 """Addresses of the service: only the route towards them is looked up."""
 
 
@@ -36,7 +36,7 @@ def source_address(address: str, port: int = 3478) -> str | None:
 
 def has_route(version: int) -> bool:
     """Tell whether this computer has a way to the Internet by an IP version (a link-local one is none)."""
-    source = source_address(_PUBLIC[version])
+    source = source_address(PUBLIC_ADDRESSES[version])
     return source is not None and not source.startswith("fe80")
 
 

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from ccp_assess.endpoints import read_endpoints
+from ccp_assess.probe.computer import Computer, computer_document, held_against_requirements, look_at_computer
 from ccp_assess.probe.diagnosis import diagnose
 from ccp_assess.probe.document import REGIONAL_ROLES, probe_document
-from ccp_assess.probe.local import has_route, host_facts, source_address
+from ccp_assess.probe.local import PUBLIC_ADDRESSES, has_route, host_facts, source_address
 from ccp_assess.probe.measure import trace_paths
 from ccp_assess.probe.names import DNS_PORT, system_resolvers
 from ccp_assess.probe.proxies import ProxySettings, read_proxy_settings
 from ccp_assess.probe.reach import FULL, QUICK, Surroundings, probe_reach
-from ccp_assess.probe.records import ReachFound, RegionReach, TcpFound, WayFound
+from ccp_assess.probe.records import ReachFound, RegionReach, TcpFound, WayFound, WorkstationFound
 from ccp_assess.probe.targets import RegionTargets, read_service_names, region_targets, targets_from_endpoints
 from ccp_assess.probe.traced import ProbedPath, Target
 from ccp_assess.probe.verdicts_reach import ReachView
@@ -133,14 +134,32 @@ def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict
     reach = with_local_addresses(reach)
     ways = measure_ways(reach, udp, full=options.full, tell=tell)
     view = ReachView(reach=reach, ranges=read_ranges(), ways=ways, now_s=time.time())
+    # after the measuring, which must not be disturbed by starting browsers
+    computer = look_at_computer(_own_address(reach), with_browsers=options.full)
     return probe_document(
         reach,
-        diagnose(view, WayView(ways=ways, reach=reach)),
+        diagnose(view, WayView(ways=ways, reach=reach, workstation=_workstation(computer))),
         site_id=options.site_id,
         time=began.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        host=host_facts(),
+        host=host_facts()
+        | {"computer": computer_document(computer), "requirements": held_against_requirements(computer)},
         ways=ways,
         notes=proxies.notes,
+    )
+
+
+def _own_address(reach: ReachFound) -> str | None:
+    """Return the local address that packets to the relays bear, or to anywhere if no relay is known."""
+    towards_relays = (one.local_address for region in reach.regions for one in region.relays if one.local_address)
+    return next(towards_relays, None) or source_address(PUBLIC_ADDRESSES[4])
+
+
+def _workstation(computer: Computer) -> WorkstationFound:
+    link = computer.link
+    if link is None:
+        return WorkstationFound()
+    return WorkstationFound(
+        interface=link.name, is_tunnel=link.is_tunnel, is_wireless=link.is_wireless, signal_dbm=link.signal_dbm
     )
 
 

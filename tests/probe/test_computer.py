@@ -172,7 +172,7 @@ def test_no_text_of_a_command_breaks_a_parser(text, source):
 
 
 def test_a_system_that_tells_nothing_leaves_unknowns(monkeypatch):
-    def silent(_source):
+    def silent(_source, **_more):
         raise OSError
 
     monkeypatch.setattr(facts_module, "_of_system", silent)

@@ -74,13 +74,15 @@ class Computer:
     virtual_desktop: str | None = None
 
 
-def look_at_computer(source: str | None) -> Computer:
+def look_at_computer(source: str | None, *, with_browsers: bool = True) -> Computer:
     """Ask the system what this computer is.
 
     Parameters
     ----------
     source
         The local address that packets to the service bear, by which the interface is found.
+    with_browsers
+        Whether to look for browsers, which takes a moment where they must be started to tell their version.
 
     Returns
     -------
@@ -90,18 +92,18 @@ def look_at_computer(source: str | None) -> Computer:
     found: dict[str, Any] = {"os": f"{platform.system()} {platform.release()}".strip() or None}
     found |= {"cores": os.cpu_count(), "virtual_desktop": virtual_desktop(os.environ)}
     with suppress(OSError, ValueError, ImportError):  # a fact that cannot be had never costs the measurement
-        found |= _of_system(source)
+        found |= _of_system(source, with_browsers=with_browsers)
     return Computer(**found)
 
 
-def _of_system(source: str | None) -> dict[str, Any]:
+def _of_system(source: str | None, *, with_browsers: bool) -> dict[str, Any]:
     if sys.platform == "win32":
         from ccp_assess.probe.computer import windows as system  # noqa: PLC0415 - each system knows only itself
     elif sys.platform == "darwin":
         from ccp_assess.probe.computer import macos as system  # noqa: PLC0415 - the same
     else:
         from ccp_assess.probe.computer import linux as system  # noqa: PLC0415 - the same
-    facts: dict[str, Any] = system.facts(source)
+    facts: dict[str, Any] = system.facts(source, with_browsers=with_browsers)
     return facts
 
 

@@ -23,13 +23,15 @@ _TUNNEL_TYPES = {512, 768, 769, 776, 778, 823, 65534}
 _SIOCGIFADDR = 0x8915
 
 
-def facts(source: str | None, *, root: Path = Path("/")) -> dict[str, Any]:
+def facts(source: str | None, *, with_browsers: bool = True, root: Path = Path("/")) -> dict[str, Any]:
     """Return what Linux tells.
 
     Parameters
     ----------
     source
         The local address that packets to the service bear.
+    with_browsers
+        Whether to look for browsers.
     root
         Where ``proc`` and ``sys`` are.
 
@@ -49,7 +51,7 @@ def facts(source: str | None, *, root: Path = Path("/")) -> dict[str, Any]:
         "cpu": cpu,
         "cpu_ghz": float(highest_khz) / 1e6 if highest_khz.isdigit() else ghz,
         "memory_gb": parse_meminfo(_text(root / "proc/meminfo")),
-        "browsers": browsers(),
+        "browsers": browsers() if with_browsers else {},
         "link": links.get(own) if own else None,
         "tunnels": tuple(name for name, link in links.items() if link.is_tunnel),
     }

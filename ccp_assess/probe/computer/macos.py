@@ -19,13 +19,15 @@ BROWSERS = {
 _TUNNELS = ("utun", "ppp", "ipsec", "tun", "tap", "gif", "stf")
 
 
-def facts(source: str | None) -> dict[str, Any]:
+def facts(source: str | None, *, with_browsers: bool = True) -> dict[str, Any]:
     """Return what macOS tells.
 
     Parameters
     ----------
     source
         The local address that packets to the service bear.
+    with_browsers
+        Whether to look for browsers.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def facts(source: str | None) -> dict[str, Any]:
         )
     return {
         **hardware,
-        "browsers": browsers(Path("/Applications")),
+        "browsers": browsers(Path("/Applications")) if with_browsers else {},
         "link": link,
         "tunnels": tuple(name for name in interfaces_with_ipv4(interfaces) if name.startswith(_TUNNELS)),
     }

@@ -30,13 +30,15 @@ Value = Callable[[str, str, str], Any]
 """Reads a value of the registry by root, key and name; ``None`` where there is none."""
 
 
-def facts(source: str | None, *, value: Value | None = None) -> dict[str, Any]:
+def facts(source: str | None, *, with_browsers: bool = True, value: Value | None = None) -> dict[str, Any]:
     """Return what Windows tells.
 
     Parameters
     ----------
     source
         The local address that packets to the service bear.
+    with_browsers
+        Whether to look for browsers.
     value
         How the registry is read.
 
@@ -54,7 +56,7 @@ def facts(source: str | None, *, value: Value | None = None) -> dict[str, Any]:
         "cpu": str(name).strip() if name else None,
         "cpu_ghz": clock / 1000 if isinstance(clock, int) else None,
         "memory_gb": memory_gb(),
-        "browsers": browsers(value),
+        "browsers": browsers(value) if with_browsers else {},
         "link": _link(own) if own else None,
         "tunnels": tuple(str(one["title"]) for one in adapters if one["addresses"] and is_tunnel(one["text"])),
     }
