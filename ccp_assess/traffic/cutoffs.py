@@ -191,8 +191,8 @@ def _disconnected(view: CallView) -> list[Finding]:
     else:
         side = "undetermined"
         where = (
-            "It came from the relay's address: the relay itself, or a firewall or proxy that answers in its name (an "
-            "idle or session limit of such a device is a usual cause)."
+            f"It came from the relay's address {call.relay.address}: the relay itself, or a firewall or proxy that "
+            "answers in its name (an idle or session limit of such a device is a usual cause)."
         )
     second = round((end.time_ns - call.start_ns) / NS_PER_S)
     text = (
