@@ -46,6 +46,31 @@ def read(
             typer.echo(printable(line))
 
 
+@app.command("taps")
+def taps(
+    workstation: Path = typer.Argument(..., help="What the agent's workstation recorded."),
+    recording: Path | None = typer.Argument(None, help="The call recording of the same call."),
+    without: Path | None = typer.Option(
+        None, "--without", help="A workstation recording without redirect or forward: their latency is the difference."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Measure overall, recording, agent and PSTN latency from taps in two sound files."""
+    from ccp_assess.cli.output import print_json, printable
+    from ccp_assess.witnesses.taps import read_tap_test
+
+    test = read_tap_test(workstation, recording, without=without)
+    if as_json:
+        print_json([test.to_witness().to_document()])
+        return
+    for name, one in test.latencies.items():
+        if one is not None:
+            spread = "" if one.ci95_ms is None else f", 95 % interval {one.ci95_ms[0]:.0f} to {one.ci95_ms[1]:.0f} ms"
+            typer.echo(f"{name:9}  {one.mean_ms:6.0f} ms  ({counted(len(one.taps_ms), 'tap')}{spread})")
+    for sentence in (*(finding.text for finding in test.findings), *test.notes):
+        typer.echo(printable(f"- {sentence}"))
+
+
 def witness_lines(document: dict[str, Any]) -> list[str]:
     """Tell a witness in lines for people.
 

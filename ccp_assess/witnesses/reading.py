@@ -16,6 +16,7 @@ from ccp_assess.witnesses.endpoint_test import endpoint_test_witness, is_endpoin
 from ccp_assess.witnesses.getstats import getstats_witness, holds_stats, is_trace_line, trace_of_2016
 from ccp_assess.witnesses.json_values import parse_values, read_text
 from ccp_assess.witnesses.records import Witness
+from ccp_assess.witnesses.taps import read_tap_test
 from ccp_assess.witnesses.webrtc_internals import chrome_witness, firefox_witness, is_chrome_dump, is_firefox_report
 
 HEAD_CHARACTERS = 1 << 18
@@ -24,6 +25,8 @@ HEAD_CHARACTERS = 1 << 18
 _ENTRY = re.compile(r"\{\s*\"(?:component|level|text|time|tabId|exception|objects|line|agentResourceId|loggerId)\"")
 _CONSOLE = re.compile(r"^[^\[\n]{0,200}\[\d{4}-\d\d-\d\dT[\d:.]+Z?\] \[[A-Z]{3,8}\]: ?", re.MULTILINE)
 _TRACE_HEADER = "RTCStatsDump"
+_FIREFOX_PAGE = 'id="rtp-stats: '
+_SOUNDS = ("RIFF", "RF64", "fLaC", "OggS", "ID3")
 _KINDS = (
     "an agent log of the CCP, contact records, a webrtc-internals or about:webrtc dump, getStats reports, results of "
     "the Endpoint Test Utility and an agents' diary"
@@ -60,7 +63,9 @@ def read_witness(path: str | Path, *, progress: Callable[[int], None] | None = N
             raise ParseError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     if not head.strip("\ufeff \t\r\n"):
         raise ParseError(f"{path}: the file is empty")
-    if "\x00" in head[:4096] or head.startswith(("RIFF", "fLaC", "PK\x03\x04", "%PDF")):
+    if head.startswith(_SOUNDS):
+        return read_tap_test(path).to_witness()
+    if "\x00" in head[:4096] or head.startswith(("PK\x03\x04", "%PDF")):
         raise ParseError(f"{path}: {_binary(head)}")
     if _is_agent_log(head):
         return read_agent_log_witness(path, progress=progress)
@@ -72,8 +77,6 @@ def read_witness(path: str | Path, *, progress: Callable[[int], None] | None = N
 
 
 def _binary(head: str) -> str:
-    if head.startswith(("RIFF", "fLaC")):
-        return "a sound file; give it with its fellow to `ccp-assess witness taps WORKSTATION.wav RECORDING.wav`"
     if head.startswith("PK"):
         return "a workbook or an archive; save the sheet as `CSV UTF-8`, or unpack the archive"
     return f"binary data; understood are {_KINDS}"
@@ -125,18 +128,28 @@ def _with_note(witness: Witness, note: str) -> Witness:
     return replace(witness, notes=(*witness.notes, note))
 
 
+def _columns(text: str) -> list[str]:
+    """Return the names in a table's header; none if it has no header."""
+    lines = [line for line in text[:HEAD_CHARACTERS].splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    header = next((line for line in lines if not line.lower().lstrip('"').startswith("sep=")), "")
+    try:
+        rows = read_rows(f"{header}\n{header}\n")
+    except TableError:
+        return []
+    return list(rows[0].cells) if rows else []
+
+
 def _from_text(path: Path, text: str) -> Witness:
     if diary.has_code(text):
         return diary.diary_witness(diary.entries_from_text(text, str(path)), path.name)
-    try:
-        rows = read_rows(text, name=str(path))
-    except TableError as error:
-        if "," not in text and ";" not in text and "\t" not in text:
-            raise ParseError(f"{path}: text of no kind that is understood; understood are {_KINDS}") from error
-        raise
-    columns = list(rows[0].cells) if rows else []
+    columns = _columns(text)
     if contact_record.is_table(columns):
-        return contact_record.witness_from_rows(rows, path.name)
+        return contact_record.witness_from_rows(read_rows(text, name=str(path)), path.name)
     if diary.is_table(columns):
-        return diary.diary_witness(diary.entries_from_rows(rows), path.name)
+        return diary.diary_witness(diary.entries_from_rows(read_rows(text, name=str(path))), path.name)
+    if _FIREFOX_PAGE in text:
+        raise ParseError(
+            f"{path}: the page of about:webrtc as Firefox saves it holds no instants; use its button Copy Report "
+            "History (or Copy Report) and save what is copied as a .json file"
+        )
     raise ParseError(f"{path}: text of no kind that is understood; understood are {_KINDS}")
