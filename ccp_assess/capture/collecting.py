@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ccp_assess.capture.reading import MOST_NAMES, FileReader, InterfaceTable
 from ccp_assess.capture.records import Capture, Interface, Scan, Skipped
 from ccp_assess.errors import CaptureError
-from ccp_assess.traffic import measuring, tracking
+from ccp_assess.traffic import measuring, payloads
 from ccp_assess.traffic.flows import Flow, Transport
 from ccp_assess.traffic.measuring import STREAM, MeasuringState
 from ccp_assess.traffic.streams import SECOND_ROW, Direction, RelayForm, RelayTransport, RtpStream
@@ -140,7 +140,7 @@ def relay_side(row: np.void) -> Literal["a", "b"] | None:
     Parameters
     ----------
     row
-        Row of ``ccp_assess.traffic.tracking.FLOW``.
+        Row of ``ccp_assess.traffic.flowtable.FLOW``.
 
     Returns
     -------
@@ -188,7 +188,7 @@ class Datagrams(Sequence[Datagram]):
     def __init__(self, rows: list[Table], pieces: list[bytes], peers: Sequence[str]) -> None:
         starts = np.cumsum([0, *(len(piece) for piece in pieces)])
         counts = [len(part) for part in rows]
-        self._rows = joined(rows, tracking.RARE)
+        self._rows = joined(rows, payloads.RARE)
         if counts:
             self._rows["at"] += np.repeat(starts[:-1], counts)
             self._rows = self._rows[self._rows["flow"] >= 0]
@@ -521,10 +521,10 @@ def _limits(tracker: TrackerState, state: MeasuringState, readers: Sequence[File
         said.append(f"{found[measuring.LOST_STREAMS]} short RTP streams beyond {state.most_streams} were not kept")
     if found[measuring.LOST_SECONDS]:
         said.append(f"{found[measuring.LOST_SECONDS]} one-second rows beyond {measuring.MOST_SECONDS} were not kept")
-    if counts[tracking.LOST_ROWS]:
-        said.append(f"{counts[tracking.LOST_ROWS]} signalling packets beyond the bounds were counted but not kept")
-    if counts[tracking.LOST_STUN]:
-        said.append(f"{counts[tracking.LOST_STUN]} STUN messages beyond {tracking.MOST_STUN_ROWS} were not kept")
+    if counts[payloads.LOST_ROWS]:
+        said.append(f"{counts[payloads.LOST_ROWS]} signalling packets beyond the bounds were counted but not kept")
+    if counts[payloads.LOST_STUN]:
+        said.append(f"{counts[payloads.LOST_STUN]} STUN messages beyond {payloads.MOST_STUN_ROWS} were not kept")
     if tracker.path_counts[1]:
         said.append(f"{tracker.path_counts[1]} packets named more TURN channels or peers than are kept apart")
     if tracker.span_counts[1]:

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from ccp_assess.traffic.playout import FIELDS as PLAYOUT_FIELDS
 from ccp_assess.traffic.playout import play
 from ccp_assess.traffic.streams import SECOND_ROW
-from ccp_assess.wire.columns import mixed
 from ccp_assess.wire.compiled import helper, inlined, kernel
+from ccp_assess.wire.hashing import mixed
 from ccp_assess.wire.rtp import MEDIA, RTCP, STATIC_CLOCK_RATES_HZ
 
 Table = npt.NDArray[np.void]

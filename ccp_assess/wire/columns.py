@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ccp_assess.wire.compiled import helper, inlined, kernel
+from ccp_assess.wire.hashing import mixed
 from ccp_assess.wire.ip import (
     FRAGMENT_BYTES,
     FRAGMENT_SLOTS,
@@ -388,15 +389,6 @@ def gather(pool: Bytes, frames: Table, stop: int, buffer: Bytes) -> None:
             buffer[to + k] = pool[at + k]
         frame.offset = to
         to += np.int64(frame.captured)
-
-
-@inlined
-def mixed(value: int) -> int:
-    """Scatter the bits of a number (the finaliser of SplitMix64)."""
-    z = np.uint64(value)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.int64(z ^ (z >> np.uint64(31)))
 
 
 @helper
