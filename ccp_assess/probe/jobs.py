@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from ccp_assess.paths import Technique
 from ccp_assess.probe.machine import Network, run
 from ccp_assess.probe.mtu import MtuProbe
 from ccp_assess.probe.nat import NatProbe
 from ccp_assess.probe.one_flow import OneFlow
 from ccp_assess.probe.prober import Emit, targets_of
 from ccp_assess.probe.sweep import Sweep
+from ccp_assess.probe.traced import Target, fill_silent_hops
 from ccp_assess.probe.train import Trains
 from ccp_assess.units import NS_PER_MS, NS_PER_S
 
 
 def trace(network: Network, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Trace paths: sweeps, then each way in one flow."""
-    sweep = Sweep(
-        targets_of(request["targets"]),
-        technique=request["technique"],
-        rounds=request["rounds"],
-    )
+    """Trace paths: sweeps, then each way in one flow.
+
+    Where the system shows no reports of routers for the technique asked for, the number of hops is found by it all the
+    same (the destination itself answers from some TTL on); who the hops are is then asked by another technique.
+    """
+    targets, technique = targets_of(request["targets"]), request["technique"]
+    reasons = getattr(network, "technique_reasons", {})
     end_ns = network.now_ns() + round(request["deadline_s"] * NS_PER_S)
-    (paths,) = run([sweep], network, deadline_s=request["deadline_s"], on_record=emit)
+    sweep = Sweep(targets, technique=technique, rounds=request["rounds"], traffic_class=request.get("traffic_class"))
+    helper = _helper_of(technique, reasons)
+    beside = [] if helper is None else [Sweep(_control(targets, helper), technique=helper, rounds=request["rounds"])]
+    paths, *others = run([sweep, *beside], network, deadline_s=request["deadline_s"], on_record=emit)
     times = {"sweep": round(sum(sweep.rounds_ns) / NS_PER_MS, 3), "packets": len(sweep.probes)}
-    if request["one_flow"] and request["technique"] == "udp":
+    if request["one_flow"] and technique == "udp" and helper is None:
         flow = OneFlow(paths, short_quotes=sweep.short_quotes)
         left_s = (end_ns - network.now_ns()) / NS_PER_S
         (again,) = run([flow], network, deadline_s=max(left_s, 0.0), on_record=emit)
         paths = sweep.merge(again)
         times |= {"flow": round(flow.took_ns / NS_PER_MS, 3), "packets": len(sweep.probes) + len(again)}
-    return {"paths": [path.to_document() for path in paths], "times_ms": times}
+    for other in others:
+        paths = [fill_silent_hops(path, known) for path, known in zip(paths, other, strict=True)]
+    reason = reasons.get(technique)
+    return {"paths": [path.to_document() for path in paths], "times_ms": times, "hops_not_shown": reason}
+
+
+def _helper_of(technique: Technique, reasons: dict[str, str | None]) -> Technique | None:
+    """Return a technique that shows hops where the one asked for does not."""
+    if reasons.get(technique) is None:
+        return None
+    candidates: tuple[Technique, ...] = ("tcp", "icmp")
+    return next((other for other in candidates if other != technique and reasons.get(other) is None), None)
+
+
+def _control(targets: Sequence[Target], technique: Technique) -> list[Target]:
+    """Ask the same hosts, by TCP at the port that is open on all of them."""
+    return [replace(target, port=443) if technique == "tcp" else target for target in targets]
 
 
 def send_trains(network: Network, request: dict[str, Any], emit: Emit) -> dict[str, Any]:

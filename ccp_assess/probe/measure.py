@@ -28,6 +28,7 @@ def trace_paths(
     technique: Technique = "udp",
     rounds: int = 1,
     one_flow: bool = True,
+    traffic_class: int | None = None,
     deadline_s: float = 10.0,
     on_record: OnRecord | None = None,
 ) -> dict[Target, ProbedPath]:
@@ -43,6 +44,8 @@ def trace_paths(
         Sweeps that are merged, one second apart.
     one_flow
         Whether each way is then asked in one flow (UDP), so that it is a way that exists.
+    traffic_class
+        Whole TOS byte to send with (DSCP times 4), to see where it is changed; ``None`` for the system's own.
     deadline_s
         Longest time for all of it [s].
     on_record
@@ -58,7 +61,13 @@ def trace_paths(
     ProbeError
         If the prober could not work at all.
     """
-    request = {"do": "paths", "technique": technique, "rounds": rounds, "one_flow": one_flow}
+    request = {
+        "do": "paths",
+        "technique": technique,
+        "rounds": rounds,
+        "one_flow": one_flow,
+        "traffic_class": traffic_class,
+    }
     found = ask_prober(request | _rows(targets), deadline_s=deadline_s, on_record=on_record)
     return {target: path_from_document(target, row) for target, row in zip(targets, found["paths"], strict=True)}
 

@@ -114,6 +114,8 @@ class Sweep:
         Bursts, merged into one path.
     round_gap_s
         From the start of one round to that of the next [s].
+    traffic_class
+        Whole TOS byte to send with; ``None`` for the system's own.
     salt
         Of the transaction ids; random if not given.
     """
@@ -125,11 +127,13 @@ class Sweep:
         technique: Technique = "udp",
         rounds: int = 1,
         round_gap_s: float = 1.0,
+        traffic_class: int | None = None,
         salt: bytes | None = None,
     ) -> None:
         self.targets = tuple(targets)
         self.technique: Technique = technique
         self.rounds, self.round_gap_ns = rounds, round(round_gap_s * NS_PER_S)
+        self.traffic_class = traffic_class
         self.bindings = NumberedBindings(salt)
         self.done = not self.targets
         self.probes: list[HopProbe] = []
@@ -271,7 +275,7 @@ class Sweep:
         else:
             # The sequence number changes the checksum, by which routers may tell flows: its complement evens that out.
             data = (0xFFFF - (number & 0xFFFF)).to_bytes(2, "big") + self.bindings.salt + bytes(6)
-        yield Send(flow=flow, data=data, token=number, to=to, ttl=ttl)
+        yield Send(flow=flow, data=data, token=number, to=to, ttl=ttl, traffic_class=self.traffic_class)
 
     def _flow_of(self, trace: _Trace, ttl: int) -> int:
         egress = self._groups.index(self._group_of[trace.index])
@@ -298,6 +302,8 @@ class Sweep:
             yield Close(flow=event.flow)
         if isinstance(event, Datagram) and self.technique == "udp" and not self.bindings.is_answer(event.data):
             return
+        if probe is not None and isinstance(event, IcmpError) and event.quoted_traffic_class is not None:
+            probe.quoted_traffic_class = event.quoted_traffic_class
         if probe is None or probe.answer is not None:
             return
         target = self.targets[probe.target]

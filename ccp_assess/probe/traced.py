@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ccp_assess.paths import Hop, Path, Technique
@@ -68,6 +68,7 @@ class HopProbe:
     stamped_ns: int | None = None
     answer: HopAnswer | None = None
     error: str | None = None
+    quoted_traffic_class: int | None = None
 
     @property
     def rtt_ms(self) -> float | None:
@@ -107,6 +108,8 @@ class ProbedPath:
         The device that reported that it does not let the packets pass.
     reply_ttl
         Remaining TTL of the destination's answers (most frequent).
+    traffic_classes
+        Per TTL, the TOS byte of our packet as the router received it, where the system shows it (with rights).
     error
         Why nothing could be sent, such as ``ENETUNREACH``.
     elapsed_ms
@@ -119,6 +122,7 @@ class ProbedPath:
     shared_ttls: tuple[int, ...] = ()
     blocked_by: Blocked | None = None
     reply_ttl: int | None = None
+    traffic_classes: tuple[tuple[int, int], ...] = ()
     error: str | None = None
     elapsed_ms: float | None = None
 
@@ -148,6 +152,7 @@ class ProbedPath:
                 "icmp_type": self.blocked_by.type,
                 "icmp_code": self.blocked_by.code,
             },
+            "traffic_classes": [list(one) for one in self.traffic_classes],
             "error": self.error,
             "elapsed_ms": _rounded(self.elapsed_ms),
             "hops": [
@@ -216,6 +221,7 @@ def path_from_document(target: Target, document: dict[str, Any]) -> ProbedPath:
             address=blocked["address"], ttl=blocked["ttl"], type=blocked["icmp_type"], code=blocked["icmp_code"]
         ),
         reply_ttl=document["reply_ttl"],
+        traffic_classes=tuple((ttl, value) for ttl, value in document["traffic_classes"]),
         error=document["error"],
         elapsed_ms=document["elapsed_ms"],
     )
@@ -278,9 +284,35 @@ def merge_probes(
         shared_ttls=tuple(sorted(ttl for ttl in shared if ttl <= last)),
         blocked_by=blocked,
         reply_ttl=replies.most_common(1)[0][0] if replies else None,
+        traffic_classes=tuple(
+            sorted({(p.ttl, p.quoted_traffic_class) for p in probes if p.quoted_traffic_class is not None})
+        ),
         error=errors[0] if errors and len(errors) == len(probes) else None,
         elapsed_ms=elapsed_ms,
     )
+
+
+def fill_silent_hops(path: ProbedPath, other: ProbedPath) -> ProbedPath:
+    """Name the hops that stayed silent by another technique's path to the same host.
+
+    Parameters
+    ----------
+    path
+        The path whose number of hops counts.
+    other
+        A path of the same host; if it is of another length it says nothing about these hops.
+
+    Returns
+    -------
+    path
+        Not of one flow any more, if hops were filled in.
+    """
+    if path.path.hop_count is None or path.path.hop_count != other.path.hop_count:
+        return path
+    hops = tuple(
+        theirs if hop.address is None else hop for hop, theirs in zip(path.path.hops, other.path.hops, strict=True)
+    )
+    return replace(path, path=replace(path.path, hops=hops), one_flow=path.one_flow and hops == path.path.hops)
 
 
 def _hop_count(ours: dict[int, list[HopProbe]], flow_asked: bool) -> int | None:  # noqa: FBT001 -- private
