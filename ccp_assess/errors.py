@@ -90,3 +90,11 @@ class ProbeError(CcpAssessError, OSError):
 
 class ProbePermissionError(ProbeError, PermissionError):
     """A measurement needs a right that this user lacks; the text says how to get exactly that right."""
+
+
+class RecordingError(CcpAssessError, OSError):
+    """A call cannot be recorded; the text says what to do."""
+
+
+class RecordingPermissionError(RecordingError, PermissionError):
+    """Recording needs a right that this user lacks; the text says how to get exactly that right."""

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from ccp_assess.capture.files import Source, open_source
-from ccp_assess.capture.reading import SPARE_BYTES, FileReader, InterfaceTable
 from ccp_assess.capture.records import Scan
+from ccp_assess.capture.regions import BLOCK_BYTES, CaptureRegions
 from ccp_assess.capture.scan import scan
 from ccp_assess.capture.scrubbing.containers import PcapngRegions, PcapRegions, is_marked, scrub_pcap_header
 from ccp_assess.capture.scrubbing.held import Queue
@@ -32,10 +33,7 @@ from ccp_assess.errors import CaptureError
 from ccp_assess.files import whole_file
 from ccp_assess.ranges import IpRanges, read_ranges
 from ccp_assess.wire import dtls
-from ccp_assess.wire.columns import FRAME, REASONS
 
-BLOCK_BYTES = 1 << 20
-_ROWS = 8_192
 _PROTOCOLS = {"tcp": 6, "udp": 17}
 
 Progress = Callable[[str, int, int], None]
@@ -205,31 +203,34 @@ class _Rewriting:
     """The second reading: the file as pieces to write, in order."""
 
     def __init__(self, path: str, packets: PacketScrubber, mapping: Mapping) -> None:
-        self.source: Source = open_source(path)
+        self._file = CaptureRegions(path)
         self._scrubber = packets
         self._mapping = mapping
-        self._interfaces = InterfaceTable()
-        skips = np.zeros((1, len(REASONS), 2), np.int64)
-        self._reader = FileReader(self.source, 0, self._interfaces, skips)
         self._queue = Queue()
         self.packets = 0
 
     @property
     def ended_early(self) -> str | None:
         """Why reading stopped before the end."""
-        return self._reader.ended_early
+        return self._file.reader.ended_early
+
+    @property
+    def source(self) -> Source:
+        """The file that is read."""
+        return self._file.source
 
     def pieces(self) -> Iterator[bytes]:
         """Read, map and give what is ready."""
-        regions: PcapRegions | PcapngRegions
-        if self._reader.format == "pcap":
+        reader = self._file.reader
+        around: PcapRegions | PcapngRegions
+        if reader.format == "pcap":
             yield scrub_pcap_header(self._pcap_header(), self._mapping)
-            regions = PcapRegions(int(self._reader.layout[1]))
+            around = PcapRegions(int(reader.layout[1]))
         else:
-            regions = PcapngRegions(self._mapping)
+            around = PcapngRegions(self._mapping)
         try:
-            for region, frames in self._regions():
-                yield from self._region(region, frames, regions)
+            for region, frames in self._file:
+                yield from self._region(region, frames, around)
             yield from self._queue.drain()
             yield from self._rest()
         finally:
@@ -245,44 +246,25 @@ class _Rewriting:
             again.close()
         return bytes(buffer)
 
-    def _regions(self) -> Iterator[tuple[bytes, np.ndarray[Any, Any]]]:
-        """Give the file in regions that end with a record, and the frames in each."""
-        reader = self._reader
-        buffer = np.empty(BLOCK_BYTES + SPARE_BYTES, np.uint8)
-        rows = np.empty(_ROWS, FRAME)
-        at = high = 0
-        wanted = BLOCK_BYTES
-        while True:
-            left = high - at
-            buffer[:left] = buffer[at:high].copy()
-            at, high = 0, left
-            if not reader.at_end:
-                high += reader.fill(buffer, high, min(max(BLOCK_BYTES, wanted), len(buffer)))
-            rows_full = True
-            while rows_full:
-                count, stop, rows_full, wanted = reader.walk(buffer, at, high, rows, 0)
-                found = rows[:count].copy()
-                found["offset"] -= at
-                yield buffer[at:stop].tobytes(), found
-                at = stop
-            if reader.at_end and at >= high:
-                return
-
     def _region(
-        self, region: bytes, rows: np.ndarray[Any, Any], regions: PcapRegions | PcapngRegions
+        self, region: bytes, rows: npt.NDArray[np.void], around: PcapRegions | PcapngRegions
     ) -> Iterator[bytes]:
         offsets, captured = rows["offset"].tolist(), rows["captured"].tolist()
         places = [(start, start + size) for start, size in zip(offsets, captured, strict=True)]
-        link_types = self._interfaces.rows["link_type"][rows["interface"]].tolist()
-        around = regions.split(region, places)
+        pieces = around.split(region, places)
         for (start, stop), before, wire_bytes, link_type, time_ns in zip(
-            places, around, rows["length"].tolist(), link_types, rows["time_ns"].tolist(), strict=False
+            places,
+            pieces,
+            rows["length"].tolist(),
+            self._file.link_types(rows),
+            rows["time_ns"].tolist(),
+            strict=False,
         ):
             frame = self._scrubber.scrub(region[start:stop], wire_bytes, link_type, time_ns)
             frame.before = before
             self.packets += 1
             yield from self._queue.put(frame)
-        for after in around:  # what follows the last frame goes behind whatever still waits
+        for after in pieces:  # what follows the last frame goes behind whatever still waits
             yield from self._queue.put_bytes(after)
 
     def _rest(self) -> Iterator[bytes]:
