@@ -34,6 +34,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.selection
 
 fuzz: $(VENV)/.dev
+	$(BIN)/python tools/fuzz_parsers.py --seconds 300
 	$(BIN)/python tools/fuzz.py
 
 # What installs ccp-assess at a client's without internet: one folder (and one file) for each system, see tools/kit.

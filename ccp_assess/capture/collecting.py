@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ccp_assess.capture.reading import MOST_NAMES, FileReader, InterfaceTable
 from ccp_assess.capture.records import Capture, Interface, Scan, Skipped
 from ccp_assess.errors import CaptureError
+from ccp_assess.findings import counted
 from ccp_assess.traffic import measuring, payloads
 from ccp_assess.traffic.flows import Flow, Transport
 from ccp_assess.traffic.measuring import STREAM, MeasuringState
@@ -464,7 +465,8 @@ def _captures(
                 snaplen_cut=int(own["cut"].sum()),
                 ended_early=reader.ended_early,
                 skipped=skipped,
-                notes=_notes(int(own["tunnels"].sum()), unsupported),
+                notes=_notes(int(own["tunnels"].sum())),
+                unread=_unread(unsupported, int(skips[number, SKIP_LINK, 0])),
             )
         )
     return tuple(made)
@@ -489,13 +491,17 @@ def is_supported(link_type: int) -> bool:
     return link_type in _SUPPORTED
 
 
-def _notes(tunnels: int, unsupported: str) -> tuple[str, ...]:
-    notes = []
-    if tunnels:
-        notes.append(f"{tunnels} frames carry GTP, the tunnel of mobile networks; what is inside was read")
-    if unsupported:
-        notes.append(f"frames of link type {unsupported} cannot be read; capture on an Ethernet or cooked interface")
-    return tuple(notes)
+def _notes(tunnels: int) -> tuple[str, ...]:
+    if not tunnels:
+        return ()
+    return (f"{counted(tunnels, 'frame')} came in GTP, the tunnel of mobile networks; what is inside was read",)
+
+
+def _unread(unsupported: str, count: int) -> tuple[str, ...]:
+    if not unsupported:
+        return ()
+    frames = counted(count, "frame")
+    return (f"{frames} of link type {unsupported} cannot be read; capture on an Ethernet or cooked interface",)
 
 
 def _limits(tracker: TrackerState, state: MeasuringState, readers: Sequence[FileReader]) -> tuple[str, ...]:

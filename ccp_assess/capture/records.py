@@ -57,6 +57,8 @@ class Capture:
         By reason.
     notes
         Sentences about what the file holds that a reader of the result should know.
+    unread
+        Sentences about frames that cannot be read.
     """
 
     path: str
@@ -71,6 +73,7 @@ class Capture:
     ended_early: str | None
     skipped: dict[str, Skipped]
     notes: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

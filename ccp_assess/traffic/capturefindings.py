@@ -38,6 +38,8 @@ class CaptureView:
         What was found.
     snaplen_cut
         Frames that the capture shortened (count).
+    unread, notes
+        Sentences of the reader: what it could not read, and what else is unusual about the frames.
     """
 
     packets: int
@@ -51,6 +53,8 @@ class CaptureView:
     icmp_errors: tuple[IcmpError, ...] = ()
     calls: tuple[Call, ...] = ()
     snaplen_cut: int = 0
+    unread: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def capture_findings(view: CaptureView) -> list[Finding]:
@@ -93,6 +97,8 @@ def _file(view: CaptureView) -> list[Finding]:
             f"The capturing system itself lost {view.dropped} packets: some of what is counted as loss may be its own."
         )
         found.append(_finding("CAPTURE_DROPPED", "warning", text, dropped=view.dropped))
+    found.extend(_finding("CAPTURE_UNREADABLE", "warning", sentence) for sentence in view.unread)
+    found.extend(_finding("CAPTURE_TUNNELLED", "info", sentence) for sentence in view.notes)
     found.extend(_finding("CAPTURE_LIMIT", "warning", sentence) for sentence in view.limits_hit)
     return found
 

@@ -39,6 +39,8 @@ NO_PACKETS                 the capture is empty
 NO_MEDIA                   no call and no attempt at one was found
 CAPTURE_ENDED_EARLY        the file is damaged or cut
 CAPTURE_DROPPED            the capturing system itself lost packets
+CAPTURE_UNREADABLE         frames of a kind that cannot be read
+CAPTURE_TUNNELLED          frames inside a mobile network's tunnel, read all the same
 CAPTURE_LIMIT              a bound of the reader was reached: floods, scans
 DNS_FAILED                 a name of the service could not be resolved
 DNS_SLOW                   a resolver answered late

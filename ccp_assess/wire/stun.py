@@ -612,6 +612,8 @@ def check_integrity(data: bytes, key: bytes) -> bool:
     is_right
         False also where neither attribute is present.
     """
+    if len(data) > HEADER_BYTES + 0xFFFF:  # no message is so long: what follows it is none of it
+        data = data[: HEADER_BYTES + 0xFFFF]
     position = _find_attribute(data, _MESSAGE_INTEGRITY)
     if position is not None and len(data) >= position + 24:
         covered = data[:2] + (position + 24 - HEADER_BYTES).to_bytes(2, "big") + data[4:position]
@@ -620,10 +622,11 @@ def check_integrity(data: bytes, key: bytes) -> bool:
     if position is None:
         return False
     size = int.from_bytes(data[position + 2 : position + 4], "big")
+    if not 16 <= size <= 32 or len(data) < position + 4 + size:  # it may be cut, but not below 16 bytes (section 14.6)
+        return False
     covered = data[:2] + (position + 4 + size - HEADER_BYTES).to_bytes(2, "big") + data[4:position]
     digest = data[position + 4 : position + 4 + size]
-    # It may be cut to a multiple of 4, but not below 16 bytes (section 14.6).
-    return size >= 16 and hmac.compare_digest(_integrity(covered, key, "sha256")[:size], digest)
+    return hmac.compare_digest(_integrity(covered, key, "sha256")[:size], digest)
 
 
 def check_fingerprint(data: bytes) -> bool | None:

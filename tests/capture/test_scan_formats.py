@@ -247,7 +247,7 @@ def test_link_types_that_cannot_be_read_are_named(tmp_path, link, name):
     result = read(tmp_path, pcap(inner_packets(), link=link))
     assert result.captures[0].packets == 57
     assert result.captures[0].skipped[f"unsupported link type {name}"].count == 57
-    assert any(name in note for note in result.captures[0].notes)
+    assert any(name in note for note in result.captures[0].unread)
 
 
 def test_gtp_is_named_and_looked_through(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from ccp_assess.report.actions import action_for
 from ccp_assess.traffic.findings import CODES
 
-_NOTES_ONLY = {"HOLD", "MUTED", "UPLINK_NOT_VISIBLE", "QUIC_NAME_UNKNOWN", "CAPTURE_LIMIT"}
+_NOTES_ONLY = {"HOLD", "MUTED", "UPLINK_NOT_VISIBLE", "QUIC_NAME_UNKNOWN", "CAPTURE_LIMIT", "CAPTURE_TUNNELLED"}
 
 
 @pytest.mark.parametrize("code", [code for code in CODES if code not in _NOTES_ONLY])

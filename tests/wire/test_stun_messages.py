@@ -195,3 +195,13 @@ def test_any_body_under_a_true_header_gives_a_message_or_our_error(body, length)
     except ParseError:
         return
     assert message.method == stun.Method.ALLOCATE
+
+
+def test_an_integrity_attribute_of_a_length_that_none_has_is_wrong():
+    """Found by fuzzing: a declared length of 65,535 once overflowed the length of the message."""
+    head = bytes.fromhex("00010000") + bytes.fromhex("2112a442") + bytes(12)
+    for size in (0, 15, 33, 0xFFFF):
+        data = head + (0x001C).to_bytes(2, "big") + size.to_bytes(2, "big") + bytes(40)
+        assert not stun.check_integrity(data, b"key")
+    long = head + b"\x00\x06\xff\xfc" + bytes(0xFFFC) + b"\x00\x08\x00\x14" + bytes(20)
+    assert not stun.check_integrity(long, b"key")
