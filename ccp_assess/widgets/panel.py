@@ -8,7 +8,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import anywidget
 import ipywidgets
+import traitlets
 
 from ccp_assess.report.style import CRITICAL, INK, QUIET
 
@@ -17,6 +19,22 @@ STYLE = (STATIC / "panel.css").read_text(encoding="utf-8")
 LINE = "margin:2px 0;line-height:1.35"
 LABEL = {"description_width": "120px"}
 WIDE = ipywidgets.Layout(width="360px", max_width="100%")
+
+
+class Heading(anywidget.AnyWidget):
+    """The heading of a panel, with the style of panels; it keeps the notebook's shortcuts away from them.
+
+    Attributes
+    ----------
+    words
+        The heading; empty for none.
+    style_text
+        Style sheet of the page that it stands on.
+    """
+
+    _esm = STATIC / "heading.js"
+    words = traitlets.Unicode("").tag(sync=True)
+    style_text = traitlets.Unicode(STYLE).tag(sync=True)
 
 
 class Panel:
@@ -68,11 +86,7 @@ def panel_box(name: str, title: str, children: Sequence[ipywidgets.Widget]) -> i
     box
         With the style of panels.
     """
-    heading = ipywidgets.HTML(
-        f"<style>{STYLE}</style><div role='heading' aria-level='3' style='font-size:16px;font-weight:bold;{LINE}'>"
-        f"{escape(title)}</div>"
-    )
-    box = ipywidgets.VBox([heading, *children])
+    box = ipywidgets.VBox([Heading(words=title), *children])
     box.add_class("ccp-panel")
     box.add_class(f"ccp-{name}-panel")
     return box

@@ -6,7 +6,7 @@ from typing import Any
 
 import ipywidgets
 
-from ccp_assess.widgets.panel import STYLE, Panel, row
+from ccp_assess.widgets.panel import STYLE, Heading, Panel, row
 
 _LARGE = """
 :root, body { --jp-content-font-size1: 20px; --jp-code-font-size: 18px; --jp-ui-font-size1: 18px;
@@ -39,7 +39,7 @@ class Presentation(Panel):
         wide = ipywidgets.Layout(width="auto")
         self.large = ipywidgets.ToggleButton(description="Large type", layout=wide)
         self.no_code = ipywidgets.ToggleButton(description="Hide the code", layout=wide)
-        self.style = ipywidgets.HTML()
+        self.style = Heading()
         self.box = row(self.large, self.no_code, self.style)
         self.box.add_class("ccp-panel")
         self.box.add_class("ccp-presentation")
@@ -55,14 +55,14 @@ class Presentation(Panel):
         html
             The style of the page as it was switched.
         """
-        return self.style.value
+        return f"<style>{self.style.style_text}</style>"
 
     def _plain_text(self) -> str:
         return "Large type; hide the code"
 
     def _on_switch(self, _change: Any) -> None:
         wanted = (_LARGE if self.large.value else "") + (_NO_CODE if self.no_code.value else "")
-        self.style.value = f"<style>{STYLE}{wanted}</style>"
+        self.style.style_text = STYLE + wanted
 
 
 def show_presentation(*, large: bool = False, no_code: bool = False) -> Presentation:

@@ -36,7 +36,7 @@ def draw_heat_map(table: Any, ax: Axes | None = None, *, title: str = "") -> tup
     """
     rows, columns, cells = _cells(table)
     figure, ax = axes_for(ax, 7.2, 0.75 + 0.3 * max(len(rows), 1))
-    values = [value for value in cells.values() if known(value)]
+    values = [value for value in cells.values() if value is not None and known(value)]
     low, high = min(values, default=0.0), max(values, default=1.0)
     for y, row in enumerate(rows):
         for x, column in enumerate(columns):
@@ -60,7 +60,7 @@ def _draw_cell(ax: Axes, x: int, y: int, value: float | None, limits: tuple[floa
     low, high = limits
     if value is None or not known(value):
         ax.add_patch(Rectangle((x, y), 1, 1, facecolor=PAPER, edgecolor=RULE, linewidth=0.6))
-        ax.text(x + 0.5, y + 0.5, "–", ha="center", va="center", fontsize=FONT_SIZE, color=QUIET)
+        ax.text(x + 0.5, y + 0.5, "-", ha="center", va="center", fontsize=FONT_SIZE, color=QUIET)
         return
     share = (value - low) / (high - low) if high > low else 0.0
     ax.add_patch(

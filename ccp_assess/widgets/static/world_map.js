@@ -50,8 +50,27 @@ function render({ model, el }) {
 
   function place() {
     svg.setAttribute("viewBox", view.join(" "));
-    const unit = view[2] / 800; // a point on the screen, about
-    for (const mark of marks.children) mark.setAttribute("transform", `translate(${mark.dataset.x} ${mark.dataset.y}) scale(${unit})`);
+    const unit = view[2] / (svg.clientWidth || 800); // one pixel of the screen
+    const taken = [];
+    for (const mark of [...marks.children].reverse()) {
+      const [x, y] = [mark.dataset.x / unit, mark.dataset.y / unit];
+      mark.setAttribute("transform", `translate(${mark.dataset.x} ${mark.dataset.y}) scale(${unit})`);
+      const label = mark.querySelector("text");
+      if (label) writeLabel(label, x, y, Number(mark.dataset.r), taken);
+    }
+  }
+  // names stand right or left of their mark, above or below it; where there is no room, zooming makes some
+  function writeLabel(label, x, y, r, taken) {
+    const wide = 6.6 * label.textContent.length, high = 13;
+    for (const [dx, dy, anchor] of [[r + 4, 4, "start"], [-r - 4, 4, "end"], [0, -r - 5, "middle"], [0, r + 13, "middle"]]) {
+      const left = x + dx - { start: 0, middle: wide / 2, end: wide }[anchor];
+      const box = [left, y + dy - high, left + wide, y + dy];
+      if (taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3])) continue;
+      taken.push(box);
+      for (const [name, value] of Object.entries({ x: dx, y: dy, "text-anchor": anchor, visibility: "visible" })) label.setAttribute(name, value);
+      return;
+    }
+    label.setAttribute("visibility", "hidden");
   }
   function zoom(factor, x = view[0] + view[2] / 2, y = view[1] + view[3] / 2) {
     const whole = model.get("view");
@@ -73,13 +92,13 @@ function render({ model, el }) {
     for (const mark of model.get("marks")) {
       const isRegion = mark.kind === "region" || mark.kind === "chosen";
       const group = make("g", { class: "ccp-mark", tabindex: 0, role: isRegion ? "button" : "img", "aria-label": mark.text }, marks);
-      Object.assign(group.dataset, { x: mark.x, y: mark.y, key: mark.key });
+      Object.assign(group.dataset, { x: mark.x, y: mark.y, r: mark.r, key: mark.key });
       if (isRegion) group.setAttribute("aria-pressed", String(mark.key === model.get("selected")));
       if (mark.key === model.get("selected")) group.classList.add("ccp-chosen");
       make("circle", { class: "ccp-ring", r: Math.max(mark.r + 5, 11), fill: "transparent", stroke: "none" }, group);
       make("path", { d: SHAPES[mark.kind](mark.r), fill: mark.colour, stroke: mark.kind === "region" ? "#1b2733" : "#fff", "stroke-width": 1 }, group);
       if (mark.label) {
-        const text = make("text", { x: mark.r + 4, y: 4, "font-size": 12, fill: "#1b2733", stroke: "#fff", "stroke-width": 3, "paint-order": "stroke", "font-weight": mark.kind === "chosen" ? "bold" : "normal" }, group);
+        const text = make("text", { "font-size": 12, fill: "#1b2733", stroke: "#fff", "stroke-width": 3, "paint-order": "stroke", "font-weight": mark.kind === "chosen" ? "bold" : "normal" }, group);
         text.textContent = mark.label;
       }
       group.addEventListener("pointerenter", () => say(mark.text));
@@ -145,11 +164,16 @@ function render({ model, el }) {
     "change:view": () => { view = [...model.get("view")]; place(); },
   };
   for (const [what, act] of Object.entries(changes)) model.on(what, act);
+  const watcher = new ResizeObserver(place);
+  watcher.observe(svg);
   land.setAttribute("d", model.get("land"));
   drawLegs();
   drawMarks();
   name();
   say("");
-  return () => { for (const [what, act] of Object.entries(changes)) model.off(what, act); };
+  return () => {
+    watcher.disconnect();
+    for (const [what, act] of Object.entries(changes)) model.off(what, act);
+  };
 }
 export default { render };
