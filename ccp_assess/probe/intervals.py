@@ -189,6 +189,30 @@ def _beta_below(x: float, a: float, b: float) -> float:
     return math.exp(log_front) * value / a
 
 
+def rate_limit_chance(lost: Sequence[bool], control_lost: Sequence[bool]) -> float | None:
+    """Return the chance that luck alone makes a train lose so much more than the slow one beside it.
+
+    A limit on packets a second spares the slow train; a lossy line hits both alike. Bursts hit a fast train more often
+    in a row, so its counts are taken as the effective ones.
+
+    Parameters
+    ----------
+    lost, control_lost
+        One flag per packet of the train and of its control.
+
+    Returns
+    -------
+    p_value
+        ``None`` where either sent nothing.
+    """
+    if not lost or not control_lost:
+        return None
+    runs = [sum(1 for _ in group) for is_lost, group in groupby(lost) if is_lost]
+    inflation = burst_inflation(runs, len(lost))
+    sent = max(int(len(lost) / inflation), 1)
+    return fisher_greater(int(sum(lost) / inflation), sent, sum(control_lost), len(control_lost))
+
+
 def fisher_greater(lost: int, sent: int, control_lost: int, control_sent: int) -> float:
     """Return the chance that a train loses so much more than its slow control by luck alone (Fisher's exact test).
 

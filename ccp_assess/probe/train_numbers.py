@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from ccp_assess.probe.intervals import LossInterval, fisher_greater, loss_interval
+from ccp_assess.probe.intervals import LossInterval, loss_interval, rate_limit_chance
 from ccp_assess.units import NS_PER_MS
 
 LATE_AFTER_MS = 1_000.0
@@ -319,7 +319,7 @@ def sum_up(
         pdv_p95_ms=None if lowest is None or p95 is None else p95 - lowest,
         reply_ttls=_changes([packet.ttl for packet in packets if packet.ttl is not None]) if len(left) == 1 else (),
         mapped=_changes([packet.mapped for packet in packets if packet.mapped is not None]) if len(left) == 1 else (),
-        rate_limit_p=fisher_greater(sum(flags), len(flags), sum(slow), len(slow)) if slow and flags else None,
+        rate_limit_p=rate_limit_chance(flags, slow),
         control_sent=len(slow),
         control_lost=sum(slow),
         kernel_stamped_pct=100.0 * stamped / answered if answered else None,
