@@ -29,6 +29,8 @@ from ccp_assess.wire.http import HttpHead
 WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """RFC 6455, section 1.3."""
 
+CONNECT_AGAIN_MS = (600.0, 1200.0)
+
 _SERVICE_MARKS = ("x-amz", "x-amzn")
 _SERVICE_SERVERS = ("server", "cloudfront", "amazons3", "awselb", "amazon")
 
@@ -132,7 +134,9 @@ def _attempt(
     proxy = route.proxy
     began_ns = tools.talks.now_ns
     port = proxy.port if proxy else service.port
-    opened = yield from connect(tools.talks, (route.address, port), end_ns=_connect_end_ns(tools))
+    opened = yield from connect(
+        tools.talks, (route.address, port), end_ns=_connect_end_ns(tools), again_ms=CONNECT_AGAIN_MS
+    )
     connect_ms = opened.connect_ms if opened.outcome == "connected" else None
     found = TcpFound(
         host=service.host,
@@ -144,6 +148,7 @@ def _attempt(
         connects_ms=(connect_ms,),
         error=opened.error,
         reporter=opened.reporter,
+        tries=opened.tries,
         waited_ms=ms_from_ns(tools.talks.now_ns - began_ns),
     )
     stream = opened.stream
@@ -180,7 +185,7 @@ def _again(tools: Tools, remote: Address, found: TcpFound) -> Talk[TcpFound]:
         if once.stream is not None:
             yield from once.stream.close()
         times.append(once.connect_ms if once.outcome == "connected" else None)
-    return replace(found, connects_ms=tuple(times), tries=len(times))
+    return replace(found, connects_ms=tuple(times), tries=found.tries + len(times) - 1)
 
 
 # ---------------------------------------------------------------- proxy

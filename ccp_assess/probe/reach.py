@@ -31,6 +31,9 @@ from ccp_assess.probe.targets import RegionTargets, Target
 from ccp_assess.probe.tls import SystemTls, TlsMaker
 from ccp_assess.units import NS_PER_MS, NS_PER_S, ms_from_ns
 
+AGAIN_TRIES_MS = (0.0, 250.0, 500.0, 750.0)
+"""When a silent address is asked again where its neighbours answer [ms]."""
+
 QUESTIONS_AT_ONCE = 48
 """Questions to the resolver under way at a time: those of home routers drop bursts."""
 
@@ -140,6 +143,8 @@ def probe_reach(
     pace: Pace,
     around: Surroundings,
     on_record: Callable[[dict[str, Any]], None] | None = None,
+    *,
+    source: str | None = None,
 ) -> ReachFound:
     """Run one round on the real network.
 
@@ -149,13 +154,15 @@ def probe_reach(
         As of :func:`reach_machine`.
     on_record
         Hears ``{"relays": [...]}`` once their addresses are known.
+    source
+        Local address to send from; ``None`` leaves it to the system's routes.
 
     Returns
     -------
     found
         What was found.
     """
-    network = open_network()
+    network = open_network(source)
     try:
         clock = replace(around, wall_clock_s=time.time() - network.now_ns() / NS_PER_S)
         machine = reach_machine(regions, pace, clock)
@@ -211,12 +218,13 @@ class _Round:
             results = yield from self.talks.join([one for _, one in pairs])
             answers = yield from self._answers(region)
             records = [record for rows in results for record in rows or ()]
+            relays = yield from self._ask_again([one for one in records if isinstance(one, RelayFound)])
             found.append(
                 RegionReach(
                     region_code=region.region_code,
                     names=answers,
                     tcp=tuple(one for one in records if isinstance(one, TcpFound)),
-                    relays=tuple(one for one in records if isinstance(one, RelayFound)),
+                    relays=relays,
                     untested=region.untested,
                 )
             )
@@ -360,6 +368,21 @@ class _Round:
         found = yield from self.talks.join([*running, *([by_proxy] if by_proxy else [])])
         return [one for one in found if one is not None]
 
+    def _ask_again(self, relays: Sequence[RelayFound]) -> Talk[tuple[RelayFound, ...]]:
+        """Ask silent addresses once more where others of the Region answer: a burst of loss is no firewall."""
+        asked = [one for one in relays if one.transport == "udp"]
+        if not any(one.answered for one in asked):
+            return tuple(relays)
+        again = {
+            one: self.talks.start_talk(
+                reach_relay(self.tools, one.host, (one.address, one.port), tries_ms=AGAIN_TRIES_MS)
+            )
+            for one in asked
+            if not one.answered and one.icmp is None and one.send_error is None
+        }
+        yield from self.talks.join(again.values())
+        return tuple(_joined(one, again[one].result) if one in again else one for one in relays)
+
     def _some(self, addresses: Sequence[str]) -> list[str]:
         versions = ([one for one in addresses if ":" not in one], [one for one in addresses if ":" in one])
         return [address for kind in versions for address in kind[: self.pace.addresses]]
@@ -397,6 +420,17 @@ class _Round:
                 host=target.host, port=target.port, role=target.role, address=None, outcome="unreachable", proxy=met
             )
         return (yield from self._service(target, Route(address=named.addresses[0], proxy=proxy)))
+
+
+def _joined(first: RelayFound, second: RelayFound | None) -> RelayFound:
+    if second is None:
+        return first
+    return replace(
+        second if second.answered else first,
+        binding_rtt_ms=first.binding_rtt_ms + second.binding_rtt_ms,
+        allocate_rtt_ms=first.allocate_rtt_ms + second.allocate_rtt_ms,
+        span_ms=(first.span_ms or 0.0) + (second.span_ms or 0.0),
+    )
 
 
 def _is_address(host: str) -> bool:

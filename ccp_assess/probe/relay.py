@@ -29,6 +29,9 @@ FULL_TRIES_MS = (0.0, 200.0, 600.0, 1400.0, 2000.0, 2600.0)
 LAST_WAIT_MS = 800.0
 """How long the last request may be under way: more than any round trip on Earth's surface."""
 
+ENOUGH_REPORTS = 6
+"""After three pairs of requests that a device turned away, asking on would only be rude."""
+
 
 @dataclass(slots=True)
 class _Asked:
@@ -133,6 +136,7 @@ def reach_relay(
     due = [talks.after_ms(try_ms) for try_ms in tries_ms]
     end_ns = min(due[-1] + round(LAST_WAIT_MS * 1e6), tools.end_ns)
     tokens: dict[int, tuple[_Asked, bytes]] = {}
+    reports = 0
     actions: list[Any] = [OpenUdp(flow=flow, family=6 if ":" in remote[0] else 4, remote=remote)]
     while True:
         if due and due[0] <= talks.now_ns < end_ns:
@@ -151,13 +155,18 @@ def reach_relay(
         elif isinstance(event, Datagram):
             heard.take(event.data, event.time_ns)
         elif isinstance(event, IcmpError):
+            reports += 1
             heard.icmp = heard.icmp or IcmpSaid(
                 router=event.router, type=event.type, code=event.code, version=6 if ":" in remote[0] else 4
             )
         elif isinstance(event, SendFailed):
             heard.send_error = heard.send_error or event.error
         all_asked = not due
-        if talks.now_ns >= end_ns or (heard.is_settled and (settle or (all_asked and _all_answered(heard)))):
+        if (
+            reports >= ENOUGH_REPORTS
+            or talks.now_ns >= end_ns
+            or (heard.is_settled and (settle or (all_asked and _all_answered(heard))))
+        ):
             break
     yield from close(talks, flow)
     return _found(heard, host, remote, "udp", ms_from_ns(talks.now_ns - began_ns))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,8 @@ class Connect:
         By the kernel's own measure where it shows it [ms]; also of a refusal.
     error, reporter
         The system's name of the error, and who sent the ICMP error behind it.
+    tries
+        Connects begun (count).
     """
 
     outcome: ConnectOutcome
@@ -59,6 +62,7 @@ class Connect:
     connect_ms: float | None = None
     error: str | None = None
     reporter: str | None = None
+    tries: int = 1
 
 
 def outcome_of(error: str) -> ConnectOutcome:
@@ -68,7 +72,7 @@ def outcome_of(error: str) -> ConnectOutcome:
     return "unreachable" if error in _UNREACHABLE else "timeout"
 
 
-def connect(talks: Talks[Any], remote: Address, *, end_ns: int) -> Talk[Connect]:
+def connect(talks: Talks[Any], remote: Address, *, end_ns: int, again_ms: Sequence[float] = ()) -> Talk[Connect]:
     """Connect by TCP.
 
     Parameters
@@ -79,34 +83,55 @@ def connect(talks: Talks[Any], remote: Address, *, end_ns: int) -> Talk[Connect]
         Address and port.
     end_ns
         When to stop waiting [ns].
+    again_ms
+        When to try once more beside what has not answered yet, from now: a lost SYN is repeated by the system after
+        1 s only, and one or two lost ones prove nothing [ms].
 
     Returns
     -------
     connect
         How it ended; the caller closes the stream.
     """
-    flow, began_ns = talks.number(), talks.now_ns
+    began_ns: dict[int, int] = {}
+    due = [talks.now_ns, *map(talks.after_ms, again_ms)]
     reporter = None
-    actions: tuple[Any, ...] = (OpenTcp(flow=flow, remote=remote),)
-    while True:
-        event = yield actions, end_ns
-        actions = ()
+    found: Connect | None = None
+    winner = None
+    actions: list[Any] = []
+    while found is None:
+        while due and due[0] <= talks.now_ns:
+            due.pop(0)
+            flow = talks.number()
+            began_ns[flow] = talks.now_ns
+            actions.append(OpenTcp(flow=flow, remote=remote))
+        event = yield tuple(actions), min([*due[:1], end_ns])
+        actions = []
         if isinstance(event, Connected):
-            took_ns = event.rtt_ns if event.rtt_ns is not None else event.time_ns - began_ns
-            return Connect(outcome="connected", stream=Stream(talks, flow), connect_ms=ms_from_ns(took_ns))
-        if isinstance(event, IcmpError):
+            winner = event.flow
+            took_ns = event.rtt_ns if event.rtt_ns is not None else event.time_ns - began_ns[winner]
+            found = Connect(
+                outcome="connected",
+                stream=Stream(talks, winner),
+                connect_ms=ms_from_ns(took_ns),
+                reporter=reporter,
+                tries=len(began_ns),
+            )
+        elif isinstance(event, IcmpError):
             reporter = event.router
-        if isinstance(event, ConnectFailed):
-            yield from close(talks, flow)
-            return Connect(
+        elif isinstance(event, ConnectFailed):
+            found = Connect(
                 outcome=outcome_of(event.error),
                 error=event.error,
                 reporter=reporter,
-                connect_ms=ms_from_ns(event.time_ns - began_ns),
+                connect_ms=ms_from_ns(event.time_ns - began_ns[event.flow]),
+                tries=len(began_ns),
             )
-        if talks.now_ns >= end_ns:
+        elif talks.now_ns >= end_ns:
+            found = Connect(outcome="timeout", reporter=reporter, tries=len(began_ns))
+    for flow in began_ns:
+        if flow != winner:
             yield from close(talks, flow)
-            return Connect(outcome="timeout", reporter=reporter)
+    return found
 
 
 class StreamEnded(Exception):  # noqa: N818 -- travels inside this room only

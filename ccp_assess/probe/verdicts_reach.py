@@ -22,6 +22,8 @@ PROVEN_REQUESTS, PROVEN_ADDRESSES, PROVEN_SPAN_MS = 12, 2, 2000.0
 """What a proof of "UDP blocked" takes; less is likely only."""
 TURN_REQUESTS = 4
 """So many silent Allocates on a flow whose Bindings are answered are no accident."""
+SILENT_REQUESTS = 6
+"""So many silent Bindings at one address, while its neighbours answer, are no accident either."""
 NO_ROUTE = frozenset({"ENETUNREACH", "EHOSTUNREACH", "ENETDOWN", "EADDRNOTAVAIL"})
 LOCAL_REFUSAL = frozenset({"EPERM", "EACCES"})
 
@@ -430,10 +432,11 @@ def udp_diagnoses(view: ReachView, region: RegionReach) -> tuple[Diagnosis, ...]
     if not open_:
         return _nothing_answers(view, region, closed)
     found = list(_turn(region, open_))
-    sure = [one for one in closed if len(one.binding_rtt_ms) >= TURN_REQUESTS or one.icmp is not None]
+    sure = [one for one in closed if len(one.binding_rtt_ms) >= SILENT_REQUESTS or one.icmp is not None]
     if sure:
         values = {
             "region": region.region_code,
+            "port": sure[0].port,
             "open": len(open_),
             "closed": len(sure),
             "address": sure[0].address,
@@ -464,7 +467,8 @@ def _nothing_answers(view: ReachView, region: RegionReach, relays: Sequence[Rela
     values = {
         "region": region.region_code,
         "names": _names(region),
-        "what": "UDP 3478",
+        "port": relays[0].port,
+        "what": f"UDP {relays[0].port}",
         "sent": sum(len(one.binding_rtt_ms) for one in relays),
         "addresses": _counted(len({one.address for one in relays}), "address", "addresses"),
         "seconds": max((one.span_ms or 0.0 for one in relays), default=0.0) / 1000.0,

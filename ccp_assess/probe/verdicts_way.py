@@ -120,11 +120,17 @@ def _train(region_code: str | None, train: Mapping[str, Any] | None) -> Iterable
             "bursts": train.get("bursts"),
         }
         yield diagnosis("LOSS", "certain", values, severity=_severity("loss_pct", loss_pct))
-    jitter_ms = train.get("jitter_ms")
+    jitter_ms = _mean_jitter_ms(train)
     if jitter_ms is not None and jitter_ms >= limit("jitter_ms")[0]:
         values = {"region": region_code, "variation_ms": train.get("pdv_p95_ms") or jitter_ms}
         evidence = {**values, "jitter_ms": jitter_ms}
         yield diagnosis("JITTER", "certain", values, evidence, severity=_severity("jitter_ms", jitter_ms))
+
+
+def _mean_jitter_ms(train: Mapping[str, Any]) -> float | None:
+    """Return the mean of what RFC 3550's estimator smooths: its last value alone depends on the last packets."""
+    mean_ms = train.get("ipdv_mean_ms")
+    return float(mean_ms) if mean_ms is not None else train.get("jitter_ms")
 
 
 def _suffers(train: Mapping[str, Any] | None) -> bool:
@@ -132,7 +138,7 @@ def _suffers(train: Mapping[str, Any] | None) -> bool:
         return False
     low_pct = (train.get("loss_ci95_pct") or (None, None))[0]
     lossy = low_pct is not None and low_pct > TARGET_LOSS_PCT
-    return lossy or (train.get("jitter_ms") or 0.0) >= limit("jitter_ms")[0]
+    return lossy or (_mean_jitter_ms(train) or 0.0) >= limit("jitter_ms")[0]
 
 
 def _wireless(view: WayView, way: WayFound) -> Iterable[Diagnosis]:
@@ -262,19 +268,17 @@ def _detour(region_code: str | None, traced: ProbedPath | None) -> Iterable[Diag
 
 
 def _sizes(region_code: str | None, mtu: Mapping[str, Any] | None) -> Iterable[Diagnosis]:
-    if mtu is not None and mtu.get("black_hole"):
-        values = {"region": region_code, "mtu": mtu.get("mtu_bytes")}
-        yield diagnosis("PMTU_BLACKHOLE", "certain", values, dict(mtu))
+    if mtu is not None and mtu.get("verdict") == "black_hole":
+        yield diagnosis("PMTU_BLACKHOLE", "certain", {"region": region_code, "mtu": mtu.get("mtu")}, dict(mtu))
 
 
 def _translation(nat: Mapping[str, Any] | None, train: Mapping[str, Any] | None) -> Iterable[Diagnosis]:
     mapped = (train or {}).get("mapped") or ()
     if len(set(mapped)) > 1:
-        values = {"seconds": (train or {}).get("rebound_after_s") or 0.0}
-        yield diagnosis("NAT_REBOUND", "certain", values, {"mapped": list(mapped)})
+        yield diagnosis("NAT_REBOUND", "certain", {"seen": ", then ".join(mapped[:4])}, {"mapped": list(mapped)})
     if nat is None:
         return
-    if nat.get("mapping") == "symmetric":
+    if nat.get("mapping") == "per_destination":
         yield diagnosis("NAT_SYMMETRIC", "certain", {}, dict(nat))
     idle_s = nat.get("idle_lost_s")
     if idle_s is not None and idle_s <= NEEDED_IDLE_S:
