@@ -40,6 +40,11 @@ DELAYS = {
 }
 BANDS = {90: 4.34, 80: 4.03, 70: 3.60, 60: 3.10, 50: 2.58}  # ITU-T G.109: R and the MOS it stands for
 RELAY_METHODS = ("0x1", "0x3", "0x4", "0x8", "0x9")
+MIDWAY = {"drop_midcall", "midcall"}
+"""Captures that end or begin in the middle of what the browser counted."""
+
+LEAST_PACKETS = 50
+OTHERS = {"a-rtp-clear", "c-turn-stun", "d-links-encap"}
 COUNTS = ("packets", "expected", "lost", "dup", "reordered")
 
 HEAD = """## Captures
@@ -69,6 +74,29 @@ WHY = {
     "outage5": "after a jump of the sequence number the browser begins its statistics anew and reports none lost",
     "midcall": "the capture began 8 s into the call",
 }
+PLAYOUT_HEAD = """
+### The playout simulation against the browser's jitter buffer
+
+Missing at its playout (`late_pct`, plus loss) and mean delay of the buffer (`playout_ms`), ours / Chromium's: concealed
+samples that were not silence, jitterBufferDelay per emitted sample. Under loss the browser conceals less than was lost:
+Opus carries a copy of the packet before (in-band FEC). In an outage and a hold (outage5, hold_stop) it conceals until
+its filling has faded to silence. After stalls of the sender (agent_stall) it holds back more than the packets need.
+
+| capture | lost here | missing, ours / Chromium | buffer, ours / Chromium |
+|---|--:|--:|--:|
+"""
+
+OTHERS_HEAD = """
+## Streams in captures of other tools
+
+Streams of at least 50 packets without duplicates or resets of the numbers in captures from the test suites of other
+tools, against tshark 4.0.17 (`-z rtp,streams`). In the two calls of a fax (`FAX-Call-t38`) the signalling tells tshark
+that the stream goes on as T.38; without it those packets are the same stream.
+
+| capture | streams | equal | packets | lost, ours / tshark |
+|---|--:|--:|--:|--:|
+"""
+
 FIELDS = """
 | field of getStats | why it differs from ours |
 |---|---|
@@ -135,6 +163,60 @@ def lost_rows(name: str, assessment: CaptureAssessment, truth: dict[str, Any]) -
     return rows
 
 
+def playout_row(name: str, lab: Path, assessment: CaptureAssessment) -> str:
+    """Hold the simulated jitter buffer against the browser's own."""
+    calls = [entry for entry in assessment.calls if entry.call.in_streams]
+    path = lab / "truth" / f"{name.split('-', maxsplit=1)[0]}.json"
+    if len(calls) != 1 or not path.exists() or name in MIDWAY:
+        return ""
+    truth = json.loads(path.read_text(encoding="utf-8"))
+    samples = [sample for page in truth["agent"] for call in page for sample in call.get("samples", [])]
+    stats = next((sample["inbound-rtp"][0] for sample in reversed(samples) if sample.get("inbound-rtp")), None)
+    stream = assessment.streams[calls[0].call.in_streams[0]]
+    if stats is None or not stats.get("jitterBufferEmittedCount") or stream.late_pct is None:
+        return ""
+    concealed = stats["concealedSamples"] - stats["silentConcealedSamples"]
+    missing = 100.0 * concealed / stats["totalSamplesReceived"]
+    buffer_ms = 1000.0 * stats["jitterBufferDelay"] / stats["jitterBufferEmittedCount"]
+    return (
+        f"| {name} | {stream.loss_pct:.2f} % | {stream.late_pct:.2f} + {stream.loss_pct:.2f} / {missing:.2f} % "
+        f"| {stream.playout_ms or 0.0:.0f} / {buffer_ms:.0f} ms |\n"
+    )
+
+
+def make_others_section(captures: Path) -> str:
+    """Hold streams of other tools' captures against tshark."""
+    body = ""
+    for line in (captures / "truth.jsonl").read_text(encoding="utf-8").splitlines():
+        truth = json.loads(line)
+        theirs = [row for row in truth.get("rtp_streams_signalled", []) if row["packets"] >= LEAST_PACKETS]
+        path = captures.parent / truth["file"]
+        if not theirs or not path.exists() or truth["category"] not in OTHERS:
+            continue
+        streams = {
+            (stream.src, stream.src_port, stream.dst, stream.dst_port, f"0x{stream.ssrc:08x}"): stream
+            for stream in assess_captures([path]).streams
+        }
+        pairs = [
+            (streams.get((row["src"], row["sport"], row["dst"], row["dport"], row["ssrc"])), row) for row in theirs
+        ]
+        plain = [
+            (stream, row) for stream, row in pairs if stream is None or not (stream.duplicates or stream.segments > 1)
+        ]
+        equal = sum(
+            stream is not None and (stream.packets, stream.lost) == (row["packets"], row["lost"])
+            for stream, row in plain
+        )
+        packets = sum(row["packets"] for _, row in plain)
+        lost = sum(stream.lost for stream, _ in plain if stream is not None)
+        if plain:
+            name = path.name.replace("__", ": ", 1)
+            body += (
+                f"| {name} | {len(plain)} | {equal} | {packets} | {lost} / {sum(row['lost'] for _, row in plain)} |\n"
+            )
+    return OTHERS_HEAD + body
+
+
 def make_emodel_section() -> str:
     """Hold the E-model against published values and an evaluation of its formulas apart from this code."""
     default = rate(0.0)
@@ -157,7 +239,7 @@ def make_emodel_section() -> str:
 
 def make_section(lab: Path) -> str:
     """Read every capture of the lab that has a truth, and write the section."""
-    body, lost = "", ""
+    body, lost, playout = "", "", ""
     for path in sorted((lab / "pcap").iterdir()):
         name = path.name.split(".")[0]
         if not (lab / "truth" / f"{name}.summary.json").exists():
@@ -170,7 +252,9 @@ def make_section(lab: Path) -> str:
         jitter = f"{worst:.3f}" if total else "none"
         body += f"| {name} | {calls} | {equal} of {total} | {jitter} | {relay} | {media} |\n"
         lost += "".join(lost_rows(name, assessment, truth))
-    return HEAD + body + TAIL + (lost or "| (none differs) | | | |\n") + FIELDS
+        playout += playout_row(name, lab, assessment)
+    captures = HEAD + body + TAIL + (lost or "| (none differs) | | | |\n") + FIELDS
+    return captures + PLAYOUT_HEAD + playout + make_others_section(lab.parent)
 
 
 def main() -> int:
