@@ -83,6 +83,7 @@ def _register() -> None:
     from ccp_assess.cli.assess import app as assess
     from ccp_assess.cli.capture import app as capture
     from ccp_assess.cli.client import new
+    from ccp_assess.cli.monitor import compare, monitor
     from ccp_assess.cli.probe import app as probe
     from ccp_assess.cli.quality import quality
     from ccp_assess.cli.regions import app as regions
@@ -94,6 +95,8 @@ def _register() -> None:
     app.command("new")(new)
     app.add_typer(capture, name="capture")
     app.add_typer(probe, name="probe")
+    app.command("monitor")(monitor)
+    app.command("compare")(compare)
     app.add_typer(regions, name="regions")
     app.add_typer(allowlist, name="allowlist")
     app.add_typer(witness, name="witness")

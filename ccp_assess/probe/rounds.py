@@ -53,6 +53,8 @@ class RoundOptions:
         File or client folder from which names behind wildcards are taken.
     proxy, pac
         As of :func:`~ccp_assess.probe.proxies.read_proxy_settings`.
+    source
+        Local address to send from: one of several ways out of this computer; ``None`` leaves it to the routes.
     """
 
     regions: tuple[str, ...] = ()
@@ -63,6 +65,7 @@ class RoundOptions:
     names_from: Path | None = None
     proxy: str | None = None
     pac: str | None = None
+    source: str | None = None
 
 
 def targets_of(options: RoundOptions) -> tuple[RegionTargets, ...]:
@@ -126,13 +129,16 @@ def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict
 
         def trace(record: dict[str, Any]) -> None:
             if record.get("relays"):
-                tracing.append(beside.submit(_trace_relays, record["relays"], rounds=3 if options.full else 1))
+                rounds = 3 if options.full else 1
+                tracing.append(beside.submit(_trace_relays, record["relays"], rounds=rounds, source=options.source))
 
-        reach = probe_reach(regions, FULL if options.full else QUICK, surroundings(proxies), trace)
+        reach = probe_reach(
+            regions, FULL if options.full else QUICK, surroundings(proxies), trace, source=options.source
+        )
         tell("tracing paths", 1, 3)
         udp = tracing[0].result() if tracing else {}
-    reach = with_local_addresses(reach)
-    ways = measure_ways(reach, udp, full=options.full, tell=tell)
+    reach = with_local_addresses(reach, options.source)
+    ways = measure_ways(reach, udp, full=options.full, source=options.source, tell=tell)
     view = ReachView(reach=reach, ranges=read_ranges(), ways=ways, now_s=time.time())
     # after the measuring, which must not be disturbed by starting browsers
     computer = look_at_computer(_own_address(reach), with_browsers=options.full)
@@ -163,9 +169,11 @@ def _workstation(computer: Computer) -> WorkstationFound:
     )
 
 
-def _trace_relays(rows: Sequence[dict[str, Any]], *, rounds: int) -> dict[str | None, ProbedPath]:
+def _trace_relays(rows: Sequence[dict[str, Any]], *, rounds: int, source: str | None) -> dict[str | None, ProbedPath]:
     targets = {
-        Target(address=row["address"], port=row["port"], name=row["region_code"] or ""): row["region_code"]
+        Target(address=row["address"], port=row["port"], name=row["region_code"] or "", source=source): row[
+            "region_code"
+        ]
         for row in rows
     }
     deadline_s = PATH_DEADLINE_S * rounds
@@ -174,7 +182,12 @@ def _trace_relays(rows: Sequence[dict[str, Any]], *, rounds: int) -> dict[str | 
 
 
 def measure_ways(
-    reach: ReachFound, udp: Mapping[str | None, ProbedPath], *, full: bool, tell: Progress
+    reach: ReachFound,
+    udp: Mapping[str | None, ProbedPath],
+    *,
+    full: bool,
+    source: str | None = None,
+    tell: Progress,
 ) -> dict[str | None, WayFound]:
     """Measure what can only be measured once it is known what answers.
 
@@ -186,6 +199,8 @@ def measure_ways(
         Region → its path on the media port.
     full
         Whether to take the time for control paths, trains, NAT and packet sizes everywhere.
+    source
+        Local address to send from.
     tell
         Hears what goes on.
 
@@ -206,7 +221,8 @@ def measure_ways(
     if wanted:
         tell("tracing control paths", 2, 3)
         targets = {
-            Target(address=one.address or "", port=one.port, name=code or ""): code for code, one in wanted.items()
+            Target(address=one.address or "", port=one.port, name=code or "", source=source): code
+            for code, one in wanted.items()
         }
         rounds = 3 if full else 1
         paths = trace_paths(list(targets), technique="tcp", rounds=rounds, deadline_s=PATH_DEADLINE_S * rounds)
@@ -231,13 +247,15 @@ def _regional_service(region: RegionReach) -> TcpFound | None:
     )
 
 
-def with_local_addresses(reach: ReachFound) -> ReachFound:
+def with_local_addresses(reach: ReachFound, source: str | None = None) -> ReachFound:
     """Add which local address was used towards each relay, so that a NAT shows.
 
     Parameters
     ----------
     reach
         The round.
+    source
+        Local address that all of it was sent from, if one was chosen.
 
     Returns
     -------
@@ -250,7 +268,7 @@ def with_local_addresses(reach: ReachFound) -> ReachFound:
             replace(
                 region,
                 relays=tuple(
-                    replace(one, local_address=source_address(one.address, one.port)) for one in region.relays
+                    replace(one, local_address=source or source_address(one.address, one.port)) for one in region.relays
                 ),
             )
             for region in reach.regions

@@ -7,15 +7,25 @@ import sys
 from ccp_assess.probe.systems.sockets import SocketNetwork
 
 
-def open_network() -> SocketNetwork:
+def open_network(source: str | None = None) -> SocketNetwork:
     """Open the real network by the best means that this system gives to this user.
+
+    Parameters
+    ----------
+    source
+        Local address to send from; ``None`` leaves it to the system's routes.
 
     Returns
     -------
     network
         To be closed by its user.
     """
-    system: str = sys.platform
+    network = _network_of(sys.platform)
+    network.source = source
+    return network
+
+
+def _network_of(system: str) -> SocketNetwork:
     if system == "linux":
         from ccp_assess.probe.systems.linux import LinuxNetwork  # noqa: PLC0415 -- its constants exist here only
 

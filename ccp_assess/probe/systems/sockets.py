@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import selectors
 import socket
 import threading
@@ -75,7 +76,15 @@ class SocketNetwork:
     ----------
     selector
         Waits for sockets; a test may give its own.
+
+    Attributes
+    ----------
+    source
+        Local address that flows are sent from where nothing else is asked: one path out of several. Flows to this
+        computer itself, such as to its own resolver, are not bound by it.
     """
+
+    source: str | None = None
 
     technique_reasons: dict[str, str | None] = {  # noqa: RUF012 -- a table that back ends replace
         "udp": "this system shows no ICMP errors of UDP sockets to programs without rights",
@@ -216,7 +225,8 @@ class SocketNetwork:
             if action.buffer_bytes is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, action.buffer_bytes)
             self.prepare(channel, dont_fragment=action.dont_fragment)
-            sock.bind((action.source or ("0.0.0.0" if action.family == 4 else "::"), 0))  # noqa: S104 -- any interface
+            source = action.source or self._source_towards(action.remote, action.family)
+            sock.bind((source or ("0.0.0.0" if action.family == 4 else "::"), 0))  # noqa: S104 -- any interface
             if action.remote is not None:
                 sock.connect(action.remote)
                 channel.connected = True
@@ -225,6 +235,15 @@ class SocketNetwork:
         self._add(channel, selectors.EVENT_READ)
         local = sock.getsockname()
         self.tell(channel, Opened(flow=action.flow, local=(local[0], local[1]), time_ns=self.now_ns()))
+
+    def _source_towards(self, remote: Address | None, family: Family) -> str | None:
+        if self.source is None or (":" in self.source) != (family == 6):
+            return None
+        return (
+            None
+            if remote is not None and ipaddress.ip_address(remote[0].partition("%")[0]).is_loopback
+            else self.source
+        )
 
     def open_icmp(self, owner: int, action: OpenIcmp) -> None:
         """Open an echo flow; where that cannot be had each send says so."""
@@ -282,8 +301,9 @@ class SocketNetwork:
             if action.ttl is not None:
                 _set_ttl(channel, action.ttl)
                 self.prepare_limited(channel)
-            if action.source is not None:
-                sock.bind((action.source, 0))
+            source = action.source or self._source_towards(action.remote, family)
+            if source is not None:
+                sock.bind((source, 0))
             begins_ns = self.now_ns()
             sock.connect(action.remote)
         except BlockingIOError:
