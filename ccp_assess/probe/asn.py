@@ -176,14 +176,17 @@ def _rows(text: str, file: str) -> Iterator[tuple[int, _Ip, _Ip, AutonomousSyste
     lines = text.splitlines()
     head = next((line for line in lines if line.strip() and not line.startswith("#")), "")
     delimiter = max("\t;,", key=head.count)
-    for number, cells in enumerate(csv.reader(lines, delimiter=delimiter), start=1):
-        row = [cell.strip() for cell in cells]
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+        except csv.Error as error:
+            raise TableError(f"no readable row ({error})", file=file, row=number) from error
         if not any(row) or row[0].startswith("#"):
             continue
         block = _block(row)
         if block is None:
-            if number == 1 and not any(character.isdigit() for character in row[0]):
-                continue  # the header
+            if line is head and not any(character.isdigit() for character in row[0]):
+                continue  # the names of the columns
             raise TableError(f"{row[0][:60]!r} is no prefix; rows are: prefix, AS number, name", file=file, row=number)
         first, last, rest = block
         found = _NUMBER.fullmatch(rest[0]) if rest else None

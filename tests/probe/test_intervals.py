@@ -31,14 +31,6 @@ def test_intervals_agree_with_published_formulas(lost, sent, low_pct, high_pct, 
     assert whose == method
 
 
-def test_beta_quantiles_agree_with_scipy_where_it_is_there():
-    stats = pytest.importorskip("scipy.stats")
-    for lost, sent in ((1, 500), (3, 50), (11, 3000), (4.5, 100.0)):
-        low, high, _ = proportion_interval(lost, sent)
-        assert low == pytest.approx(stats.beta.ppf(0.025, lost, sent - lost + 1), rel=1e-9)
-        assert high == pytest.approx(stats.beta.ppf(0.975, lost + 1, sent - lost), rel=1e-9)
-
-
 def exact_coverage(rate, sent):
     """The chance that the interval holds the truth, by summing the binomial distribution."""
     covered = 0.0
