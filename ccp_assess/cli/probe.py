@@ -24,6 +24,10 @@ def measure(
     ] = None,
     proxy: Annotated[str | None, typer.Option(help="HOST:PORT instead of the proxy in force, or 'direct'.")] = None,
     pac: Annotated[str | None, typer.Option(help="URL or file of a proxy script (PAC).")] = None,
+    seconds: Annotated[float, typer.Option(min=1.0, max=3600.0, help="Length of the trains (--full) [s].")] = 10.0,
+    calls: Annotated[int, typer.Option(min=1, max=100, help="Trains at once to each Region (--full).")] = 1,
+    idle: Annotated[float, typer.Option(min=0.0, max=600.0, help="Longest silence for a NAT (--full) [s].")] = 30.0,
+    asn_table: Annotated[Path | None, typer.Option(help="Table of autonomous systems, for the hops' owners.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the JSON document to this file.")] = None,
 ) -> None:
@@ -47,6 +51,10 @@ def measure(
         names_from=names_from,
         proxy=proxy,
         pac=pac,
+        seconds=seconds,
+        calls=calls,
+        idle_s=idle,
+        asn_table=asn_table,
     )
     with progress_bar() as report:
         document = probe_round(options, report)

@@ -21,6 +21,7 @@ def probe_document(
     time: str,
     host: Mapping[str, Any],
     ways: Mapping[str | None, WayFound] | None = None,
+    parts: Mapping[str | None, dict[str, Any] | None] | None = None,
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write the contract's probe document.
@@ -39,6 +40,8 @@ def probe_document(
         Facts of this computer: ``os``, ``privileged``, ``vantage`` and more.
     ways
         Region → what was measured on its way.
+    parts
+        Region → parts of its delay.
     notes
         What could not be taken into account, in words.
 
@@ -47,7 +50,7 @@ def probe_document(
     document
         Plain values.
     """
-    parts = ways or {}
+    found, split = ways or {}, parts or {}
     return {
         "site_id": site_id,
         "time": time,
@@ -59,7 +62,8 @@ def probe_document(
         "controls": [_dns(answer) for answer in reach.controls],
         "notes": list(notes),
         "regions": [
-            region_document(region, diagnoses.get(region.region_code, ()), parts.get(region.region_code, WayFound()))
+            region_document(region, diagnoses.get(region.region_code, ()), found.get(region.region_code, WayFound()))
+            | {"delay_parts": split.get(region.region_code)}
             for region in reach.regions
         ],
     }

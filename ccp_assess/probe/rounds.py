@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,26 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from ccp_assess.endpoints import read_endpoints
+from ccp_assess.probe.asn import read_asn_table
 from ccp_assess.probe.computer import Computer, computer_document, held_against_requirements, look_at_computer
 from ccp_assess.probe.diagnosis import diagnose
-from ccp_assess.probe.document import REGIONAL_ROLES, probe_document
+from ccp_assess.probe.document import probe_document
 from ccp_assess.probe.local import PUBLIC_ADDRESSES, has_route, host_facts, source_address
-from ccp_assess.probe.measure import trace_paths
 from ccp_assess.probe.names import DNS_PORT, system_resolvers
 from ccp_assess.probe.proxies import ProxySettings, read_proxy_settings
 from ccp_assess.probe.reach import FULL, QUICK, Surroundings, probe_reach
-from ccp_assess.probe.records import ReachFound, RegionReach, TcpFound, WayFound, WorkstationFound
+from ccp_assess.probe.records import ReachFound, WorkstationFound
 from ccp_assess.probe.targets import RegionTargets, read_service_names, region_targets, targets_from_endpoints
-from ccp_assess.probe.traced import ProbedPath, Target
+from ccp_assess.probe.traced import ProbedPath
 from ccp_assess.probe.verdicts_reach import ReachView
 from ccp_assess.probe.verdicts_way import WayView
+from ccp_assess.probe.ways import Effort, Progress, delay_parts, measure_ways, trace_relays, with_owners
 from ccp_assess.ranges import read_ranges
-
-PATH_DEADLINE_S = 2.5
-"""Longest time for one round of paths [s]."""
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +49,12 @@ class RoundOptions:
         As of :func:`~ccp_assess.probe.proxies.read_proxy_settings`.
     source
         Local address to send from: one of several ways out of this computer; ``None`` leaves it to the routes.
+    seconds, calls
+        Length of the trains [s], and trains at once to each Region: so many calls (count).
+    idle_s
+        Longest silence that a NAT is tried with [s].
+    asn_table
+        File that says which autonomous system an address belongs to.
     """
 
     regions: tuple[str, ...] = ()
@@ -66,6 +66,10 @@ class RoundOptions:
     proxy: str | None = None
     pac: str | None = None
     source: str | None = None
+    seconds: float = 10.0
+    calls: int = 1
+    idle_s: float = 30.0
+    asn_table: Path | None = None
 
 
 def targets_of(options: RoundOptions) -> tuple[RegionTargets, ...]:
@@ -130,7 +134,7 @@ def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict
         def trace(record: dict[str, Any]) -> None:
             if record.get("relays"):
                 rounds = 3 if options.full else 1
-                tracing.append(beside.submit(_trace_relays, record["relays"], rounds=rounds, source=options.source))
+                tracing.append(beside.submit(trace_relays, record["relays"], rounds=rounds, source=options.source))
 
         reach = probe_reach(
             regions, FULL if options.full else QUICK, surroundings(proxies), trace, source=options.source
@@ -138,7 +142,17 @@ def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict
         tell("tracing paths", 1, 3)
         udp = tracing[0].result() if tracing else {}
     reach = with_local_addresses(reach, options.source)
-    ways = measure_ways(reach, udp, full=options.full, source=options.source, tell=tell)
+    effort = Effort(
+        full=options.full,
+        seconds=options.seconds,
+        calls=options.calls,
+        idle_s=options.idle_s,
+        source=options.source,
+    )
+    ways = measure_ways(reach, udp, effort, tell)
+    if options.asn_table is not None:
+        table = read_asn_table(options.asn_table)
+        ways = {code: with_owners(way, table) for code, way in ways.items()}
     view = ReachView(reach=reach, ranges=read_ranges(), ways=ways, now_s=time.time())
     # after the measuring, which must not be disturbed by starting browsers
     computer = look_at_computer(_own_address(reach), with_browsers=options.full)
@@ -150,6 +164,7 @@ def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict
         host=host_facts()
         | {"computer": computer_document(computer), "requirements": held_against_requirements(computer)},
         ways=ways,
+        parts={code: delay_parts(way) for code, way in ways.items()},
         notes=proxies.notes,
     )
 
@@ -166,84 +181,6 @@ def _workstation(computer: Computer) -> WorkstationFound:
         return WorkstationFound()
     return WorkstationFound(
         interface=link.name, is_tunnel=link.is_tunnel, is_wireless=link.is_wireless, signal_dbm=link.signal_dbm
-    )
-
-
-def _trace_relays(rows: Sequence[dict[str, Any]], *, rounds: int, source: str | None) -> dict[str | None, ProbedPath]:
-    targets = {
-        Target(address=row["address"], port=row["port"], name=row["region_code"] or "", source=source): row[
-            "region_code"
-        ]
-        for row in rows
-    }
-    deadline_s = PATH_DEADLINE_S * rounds
-    paths = trace_paths(list(targets), technique="udp", rounds=rounds, deadline_s=deadline_s)
-    return {targets[target]: path for target, path in paths.items()}
-
-
-def measure_ways(
-    reach: ReachFound,
-    udp: Mapping[str | None, ProbedPath],
-    *,
-    full: bool,
-    source: str | None = None,
-    tell: Progress,
-) -> dict[str | None, WayFound]:
-    """Measure what can only be measured once it is known what answers.
-
-    Parameters
-    ----------
-    reach
-        The round of reaching.
-    udp
-        Region → its path on the media port.
-    full
-        Whether to take the time for control paths, trains, NAT and packet sizes everywhere.
-    source
-        Local address to send from.
-    tell
-        Hears what goes on.
-
-    Returns
-    -------
-    ways
-        By Region.
-    """
-    # Where the media port shows no end, the path of TCP 443 gives the number of hops.
-    wanted = {
-        region.region_code: service
-        for region in reach.regions
-        if (full or not _reached(udp.get(region.region_code)))
-        for service in [_regional_service(region)]
-        if service is not None
-    }
-    tcp: dict[str | None, ProbedPath] = {}
-    if wanted:
-        tell("tracing control paths", 2, 3)
-        targets = {
-            Target(address=one.address or "", port=one.port, name=code or "", source=source): code
-            for code, one in wanted.items()
-        }
-        rounds = 3 if full else 1
-        paths = trace_paths(list(targets), technique="tcp", rounds=rounds, deadline_s=PATH_DEADLINE_S * rounds)
-        tcp = {targets[target]: path for target, path in paths.items()}
-    codes = [region.region_code for region in reach.regions]
-    return {code: WayFound(udp=udp.get(code), tcp=tcp.get(code)) for code in codes}
-
-
-def _reached(path: ProbedPath | None) -> bool:
-    return path is not None and path.path.destination_answered
-
-
-def _regional_service(region: RegionReach) -> TcpFound | None:
-    """Return a service that stands in the Region itself and was connected to directly."""
-    return next(
-        (
-            one
-            for one in region.tcp
-            if one.proxy is None and one.role in REGIONAL_ROLES and one.outcome == "connected" and one.address
-        ),
-        None,
     )
 
 
