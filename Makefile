@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input --require-hashes
 
-.PHONY: assess lab test test-long check bench fuzz kit clean
+.PHONY: assess lab test test-long check bench fuzz kit probe-pyz clean
 
 assess: $(VENV)/.core
 	$(BIN)/ccp-assess assess data/sample --out out/sample
@@ -36,6 +36,10 @@ bench: $(VENV)/.dev
 fuzz: $(VENV)/.dev
 	$(BIN)/python tools/fuzz_parsers.py --seconds 300
 	$(BIN)/python tools/fuzz.py
+
+# The measuring alone in one file, for an agent's computer: any Python from 3.11 on runs it, nothing is installed.
+probe-pyz: $(VENV)/.core
+	$(BIN)/python tools/make_probe_pyz.py
 
 # What installs ccp-assess at a client's without internet: one folder (and one file) for each system, see tools/kit.
 kit: $(VENV)/.dev

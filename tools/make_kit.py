@@ -1,7 +1,7 @@
 """Build the offline kit: for each system a folder that installs ccp-assess without internet or administrator rights.
 
 A kit holds every wheel of `locks/notebook.txt` for its system, the project's own wheel, the notebooks, the sample
-client, the documentation, and an install script. It needs only a Python of the kit's version on the computer.
+client, the documentation, `probe.pyz` for agents, and an install script. It needs only a Python of the kit's version on the computer.
 
     python tools/make_kit.py --out out/kit --system windows --system macos --system linux --python 3.12
 """
@@ -18,6 +18,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import make_probe_pyz
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
@@ -88,6 +89,7 @@ def build_kit(out: Path, system: str, python: str) -> Path:
             newline = "\r\n" if system == "windows" else "\n"
             (kit / source.name).write_text(text, encoding="utf-8", newline=newline)
             (kit / source.name).chmod(0o755 if source.suffix == ".sh" else 0o644)
+    make_probe_pyz.build(kit / "probe.pyz", make_probe_pyz.needed_modules())
     write_sums(kit)
     return kit
 
