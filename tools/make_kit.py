@@ -1,7 +1,8 @@
 """Build the offline kit: for each system a folder that installs ccp-assess without internet or administrator rights.
 
 A kit holds every wheel of `locks/notebook.txt` for its system, the project's own wheel, the notebooks, the sample
-client, the documentation, `probe.pyz` for agents, and an install script. It needs only a Python of the kit's version on the computer.
+client, the documentation, `probe.pyz` for agents, and an install script. It needs only a Python of the version of the
+kit on the computer.
 
     python tools/make_kit.py --out out/kit --system windows --system macos --system linux --python 3.12
 """
