@@ -1,7 +1,8 @@
 """What the browser page saved (``ccp-assess probe page``): hostile like any file, read into the same records.
 
 The page's verdicts are names from a closed list; everything else is kept as far as it has the shape that the page
-writes. A round trip here is the browser's, from the start of gathering to the mapped address, 2 to 4 ms above the wire's.
+writes. A round trip here is the browser's, from the start of gathering to the mapped address: a little above the
+wire's.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from ccp_assess.regions import read_regions
 TOOL = "ccp-assess probe page"
 MOST_REGIONS, MOST_ROWS, MOST_TIMES, MOST_TRACES = 100, 50, 1000, 50
 MOST_TRACE_CHARS = 500_000
+LARGEST_NUMBER = 1e12
 
-_UDP = {"challenged": "challenged", "granted": "granted", "error": "error", "name_not_found": None}
+_UDP = {"challenged": "challenged", "granted": "granted", "error": "error", "name_not_found": None, "not_sent": None}
 _TCP_CONNECT = {"challenged": "connected", "granted": "connected", "error": "connected", "refused": "refused"}
 _JUDGED_UDP = {
     "audio_open": "open",
@@ -112,7 +114,7 @@ def _plain(value: Any, depth: int = 2) -> Any:
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int | float):
-        return value if math.isfinite(value) and abs(value) < 1e12 else None
+        return value if abs(value) < LARGEST_NUMBER else None
     if isinstance(value, list) and depth:
         return [_plain(one, depth - 1) for one in value[:MOST_ROWS]]
     if isinstance(value, dict) and depth:
@@ -139,7 +141,7 @@ def _region(row: dict[str, Any]) -> RegionProbe:
     best = min(udp, key=lambda one: (min(_known(one), default=math.inf), one["allocate"] != "challenged"), default=None)
     sites = [_site(site) for site in _rows(row.get("web"), MOST_ROWS)]
     web = [ms for site in sites for ms in site["http_again_ms"]]
-    verdicts = [name for name in row.get("verdicts") or [] if isinstance(name, str) and name in read_verdicts()]
+    verdicts = _verdicts(row.get("verdicts"))
     # The fastest relay's own times: a call is given one relay, not the mean of several.
     asked = best["binding_rtt_ms"] if best is not None and times else web
     rtts = [ms for ms in asked if ms is not None]
@@ -159,10 +161,15 @@ def _region(row: dict[str, Any]) -> RegionProbe:
             "relay": best,
             "relays": udp + tcp,
             "tcp": sites,
-            "diagnosis": _diagnosis(verdicts),
+            "diagnosis": _diagnosis(verdicts, [str(one["host"]) for one in udp]),
             "complete": row.get("complete") is True,
         },
     )
+
+
+def _verdicts(value: Any) -> list[str]:
+    names = value[:MOST_ROWS] if isinstance(value, list) else []
+    return [name for name in names if isinstance(name, str) and name in read_verdicts()]
 
 
 def _known(relay: Mapping[str, Any]) -> list[float]:
@@ -195,6 +202,7 @@ def _relay(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 def _site(row: dict[str, Any]) -> dict[str, Any]:
     """Read what HTTPS found; a browser does not tell connecting from the rest, nor why something failed."""
     reached = row.get("outcome") == "reached"
+    websocket = _text(row.get("websocket"))
     return {
         "host": clean_name(_text(row.get("host"))),
         "port": count(row.get("port")),
@@ -207,7 +215,7 @@ def _site(row: dict[str, Any]) -> dict[str, Any]:
         "proxy": None,
         "http_ms": milliseconds(row.get("first_ms")),
         "http_again_ms": [ms for ms in _times(row.get("again_ms")) if ms is not None] if reached else [],
-        "websocket": row["websocket"] if row.get("websocket") in {"opened", "failed"} else None,
+        "websocket": websocket if websocket in {"opened", "failed"} else None,
         "websocket_ms": milliseconds(row.get("websocket_ms")),
         "error": None if reached else "not fetched: blocked, refused, or with a certificate that is not trusted",
     }
@@ -225,7 +233,7 @@ def _judged_web(sites: list[dict[str, Any]]) -> str:
     return "open" if all(reached) else "impaired" if any(reached) else "blocked"
 
 
-def _diagnosis(verdicts: list[str]) -> list[dict[str, Any]]:
+def _diagnosis(verdicts: list[str], relays: list[str]) -> list[dict[str, Any]]:
     found = []
     for name in dict.fromkeys(verdicts):
         told = read_verdicts()[name]
@@ -235,7 +243,7 @@ def _diagnosis(verdicts: list[str]) -> list[dict[str, Any]]:
                     "code": told["code"],
                     "severity": _SEVERITY[cast("str", told["level"])],
                     "text": f"{told['title']}. {told['text']}",
-                    "change": told["change"],
+                    "change": cast("str", told["change"]).replace("{relays}", ", ".join(relays)),
                     "confidence": "cannot_tell" if told["level"] == "unknown" else "likely",
                 }
             )

@@ -27,6 +27,8 @@ function typeOf(candidate) {
 /** Read what the relay made of a call's request (TURN Allocate). */
 function readAllocate(events, transport) {
   if (events.some((event) => event.type === 'relay')) return { outcome: 'granted', code: null, at_ms: null };
+  // A browser whose policy forbids UDP ends at once, without a candidate of its own and without an error.
+  if (transport === 'udp' && events.length && events.every((event) => event.kind === 'complete')) return { outcome: 'not_sent', code: null, at_ms: null };
   const mine = events.filter((event) => event.kind === 'error' && event.scheme !== 'stun');
   const answer = mine.find((event) => event.code !== NO_ANSWER);
   if (answer) {
@@ -50,7 +52,7 @@ function readFailure(errors, transport) {
 function readBinding(events) {
   const mapped = events.find((event) => event.type === 'srflx');
   if (mapped) return { answered: true, at_ms: mapped.at_ms, address: mapped.address };
-  const complete = events.some((event) => event.kind === 'complete');
+  const complete = events.some((event) => event.kind === 'complete') && events.some((event) => event.type === 'host');
   const failed = events.some((event) => event.kind === 'error' && event.scheme === 'stun' && event.family !== 6);
   // Without a NAT the mapped address is the computer's own and need not be reported.
   return { answered: complete && !failed, at_ms: null, address: null };
@@ -67,7 +69,7 @@ function settle(udp, tcp) {
 // ---------------------------------------------------------------- judging
 
 const OPEN = ['challenged', 'granted'];
-const TELLING = ['binding_only', 'error', 'no_answer', 'refused', 'name_not_found'];
+const TELLING = ['binding_only', 'error', 'no_answer', 'refused', 'name_not_found', 'not_sent'];
 
 /** Say one word for several relays of a Region. */
 function combine(outcomes) {
@@ -97,6 +99,7 @@ function audioVerdict(udp, tcp, reached) {
   if (udp === 'binding_only') return 'turn_refused';
   if (udp === 'error') return 'relay_error';
   if (udp === 'not_tested') return 'no_relay_name';
+  if (udp === 'not_sent') return reached ? 'udp_not_sent' : 'nothing_answers';
   if (udp === 'name_not_found') return reached ? 'name_not_found' : 'nothing_answers';
   if (tcp === 'open' || tcp === 'partly') return 'udp_blocked_tcp_open';
   return reached ? 'udp_blocked' : 'nothing_answers';
@@ -145,14 +148,13 @@ function gather(world, servers, within_ms, enough) {
       note({ kind: 'error', code: event.errorCode, text: String(event.errorText || '').slice(0, 100), scheme, family: familyOf(event.address) });
     };
     connection.onicegatheringstatechange = () => {
-      if (connection.iceGatheringState === 'gathering') begun = world.now(); // what comes before is the browser's own work
       if (connection.iceGatheringState === 'complete') note({ kind: 'complete' });
     };
     connection.createDataChannel('probe');
     connection
       .createOffer()
       .then((offer) => {
-        begun = world.now();
+        begun = world.now(); // not at the event that says so: that may come late, and the time would be too short
         return connection.setLocalDescription(offer);
       })
       .catch((error) => {
@@ -287,15 +289,14 @@ async function measure(world, regions, report, stopped) {
       step(index);
     }),
   );
-  const rounds = Array.from({ length: ROUNDS }, () =>
+  const rounds = () =>
     found.flatMap((row, index) =>
       row.relays.map((relay) => async () => {
         if (relay.binding) relay.binding_ms.push(await timeRelay(world, relay));
         step(index);
       }),
-    ),
-  );
-  await inTurn(rounds.flat(), AT_ONCE, stopped);
+    );
+  for (let round = 0; round < ROUNDS; round += 1) await inTurn(rounds(), AT_ONCE, stopped);
   found.forEach((row) => {
     row.complete = !stopped();
   });

@@ -16,7 +16,7 @@ const MARKS = { good: '✓', warn: '!', bad: '✕', unknown: '?' };
 const LEVELS = ['good', 'warn', 'bad', 'unknown'];
 const WORDS = {
   challenged: 'answered', granted: 'answered', binding_only: 'STUN answered, TURN did not', error: 'answered with an error',
-  no_answer: 'no answer', refused: 'refused', name_not_found: 'name not found', not_tested: 'not tested',
+  no_answer: 'no answer', refused: 'refused', name_not_found: 'name not found', not_sent: 'not sent', not_tested: 'not tested',
   reached: 'reached', failed: 'failed', opened: 'opened',
 };
 
@@ -59,7 +59,7 @@ function card(row, longest) {
     const told = plan.verdicts[verdict];
     item.append(make('p', { class: `verdict ${told.level}` }, make('span', { class: 'mark', 'aria-hidden': 'true' }, MARKS[told.level]), told.title));
     item.append(make('p', {}, told.text));
-    if (told.change) item.append(make('p', { class: 'change' }, told.change));
+    if (told.change) item.append(make('p', { class: 'change' }, told.change.replace('{relays}', row.relays.map((relay) => relay.host).join(', '))));
   }
   item.append(details(row));
   return item;
@@ -130,7 +130,7 @@ async function start() {
     at('progress').max = total;
     at('progress').value = done;
     const judged = state.found.filter((one) => one.verdicts.length).length;
-    at('status').textContent = judged < plan.regions.length ? `${judged} of ${plan.regions.length} Regions judged …` : 'Taking round trips …';
+    if (!state.stopped) at('status').textContent = judged < plan.regions.length ? `${judged} of ${plan.regions.length} Regions judged …` : 'Taking round trips …';
     if (row.verdicts.length) show();
   };
   state.found = await measure(world, plan.regions, report, () => state.stopped);
@@ -174,7 +174,7 @@ async function readFacts() {
 
 function showFacts() {
   const names = { user_agent: 'Browser', brands: 'Brands', platform: 'System', platform_version: 'System version', architecture: 'Processor', cores: 'Cores', memory_gb_at_least: 'Memory (GB, at least)', connection: 'Connection as the browser guesses it', screen: 'Screen', time_zone: 'Time zone' };
-  const text = (value) => (typeof value === 'object' && !Array.isArray(value) ? Object.entries(value).filter(([, one]) => one !== null).map(([key, one]) => `${key} ${one}`).join(', ') : String(value));
+  const text = (value) => (Array.isArray(value) ? value.join(', ') : typeof value === 'object' ? Object.entries(value).filter(([, one]) => one !== null).map(([key, one]) => `${key} ${one}`).join(', ') : String(value));
   const known = Object.entries(state.facts).filter(([, value]) => value !== null);
   at('facts').replaceChildren(...known.flatMap(([key, value]) => [make('dt', {}, names[key] || key), make('dd', {}, text(value))]));
 }
@@ -293,6 +293,7 @@ async function prepare() {
   at('start').addEventListener('click', start);
   at('stop').addEventListener('click', () => {
     state.stopped = true;
+    at('status').textContent = 'Stopping: what was asked already has ten seconds at most to be answered …';
   });
   at('microphone').addEventListener('click', checkMicrophone);
   at('save').addEventListener('click', save);
