@@ -129,20 +129,24 @@ def round_trips(region: RegionReach, relay: RelayFound | None) -> tuple[list[flo
     Returns
     -------
     rtts_ms
-        Of the relay; else of TCP connects to services that stand in the Region, directly [ms].
+        Of the relay; else of TCP connects to services that stand in the Region, directly; else of those that a proxy
+        made for us, its own way included [ms].
     via
         ``stun``, ``tcp`` or ``None``.
     """
     if relay is not None and relay.transport == "udp" and relay.answered:
         return [round(rtt, 3) for rtt in relay.answered], "stun"
-    connects = [
-        round(ms, 3)
-        for one in region.tcp
-        if one.proxy is None and one.role in REGIONAL_ROLES
-        for ms in one.connects_ms
-        if ms is not None
-    ]
+    reached = [one for one in region.tcp if stands_in_region(one)]
+    direct = [one for one in reached if one.proxy is None]
+    connects = [round(ms, 3) for one in direct or reached for ms in one.connects_ms if ms is not None]
     return connects, "tcp" if connects else None
+
+
+def stands_in_region(one: TcpFound) -> bool:
+    """Tell whether a connect reached the Region itself: not an edge nearby, nor a device that opens TLS."""
+    if one.outcome != "connected" or one.role not in REGIONAL_ROLES:
+        return False
+    return one.tls is None or not (one.tls.intercepted or one.tls.trusted is False)
 
 
 def _ms(value: float | None) -> float | None:

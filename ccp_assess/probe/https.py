@@ -135,7 +135,7 @@ def _attempt(
     began_ns = tools.talks.now_ns
     port = proxy.port if proxy else service.port
     opened = yield from connect(
-        tools.talks, (route.address, port), end_ns=_connect_end_ns(tools), again_ms=CONNECT_AGAIN_MS
+        tools.talks, (route.address, port), end_ns=connect_end_ns(tools), again_ms=CONNECT_AGAIN_MS
     )
     connect_ms = opened.connect_ms if opened.outcome == "connected" else None
     found = TcpFound(
@@ -168,8 +168,8 @@ def _attempt(
     return found
 
 
-def _connect_end_ns(tools: Tools) -> int:
-    """Give an early connect the time it has, and a later one (a repeated one) its own."""
+def connect_end_ns(tools: Tools) -> int:
+    """Return when a connect is given up [ns]: an early one has all the time there is, a repeated one its own."""
     if tools.talks.now_ns < tools.connect_end_ns:
         return tools.connect_end_ns
     return tools.until_ns()
@@ -404,7 +404,7 @@ def ask_portal(tools: Tools, host: str, address: str) -> Talk[PortalFound]:
     found
         What was said on port 80.
     """
-    opened = yield from connect(tools.talks, (address, 80), end_ns=tools.until_ns())
+    opened = yield from connect(tools.talks, (address, 80), end_ns=connect_end_ns(tools))
     status = location = None
     if opened.stream is not None:
         try:

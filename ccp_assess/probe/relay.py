@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ccp_assess.errors import ParseError
-from ccp_assess.probe.https import Tools
+from ccp_assess.probe.https import Tools, connect_end_ns
 from ccp_assess.probe.machine import Address, Datagram, IcmpError, OpenUdp, Send, SendFailed, Sent
 from ccp_assess.probe.names import close
 from ccp_assess.probe.records import AllocateOutcome, IcmpSaid, RelayFound
@@ -218,7 +218,7 @@ def reach_relay_by_stream(
         What it said.
     """
     talks, began_ns, heard = tools.talks, tools.talks.now_ns, _Heard()
-    opened = yield from connect(talks, remote, end_ns=tools.until_ns())
+    opened = yield from connect(talks, remote, end_ns=connect_end_ns(tools))
     if opened.stream is not None:
         try:
             if transport == "tls":

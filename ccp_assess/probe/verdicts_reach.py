@@ -115,7 +115,7 @@ def _portal(view: ReachView) -> Diagnosis | None:
         return None
     where = urlsplit(portal.location or "").hostname or f"a page of its own (status {portal.status})"
     values = {"host": portal.host, "location": where, "status": portal.status}
-    return diagnosis("CAPTIVE_PORTAL", "certain" if portal.status == 511 or portal.location else "likely", values)
+    return diagnosis("CAPTIVE_PORTAL", "certain", values)
 
 
 def _is_foreign(portal: PortalFound) -> bool:
@@ -124,7 +124,7 @@ def _is_foreign(portal: PortalFound) -> bool:
     if portal.status is not None and 300 <= portal.status < 400:
         host = (urlsplit(portal.location or "").hostname or "").lower()
         return bool(host) and host != portal.host.lower() and not is_service_name(host)
-    return portal.status == 200
+    return False
 
 
 def _clock(view: ReachView) -> Iterable[Diagnosis]:
@@ -550,8 +550,13 @@ def judge_tcp(region: RegionReach) -> Judgement:
     rows = in_force(region)
     if not rows:
         return "unknown"
-    good = [one.outcome == "connected" and (one.tls is None or one.tls.outcome == "ok") for one in rows]
+    good = [one.outcome == "connected" and _is_usable(one) for one in rows]
     if not any(good):
         return "unknown" if all(one.proxy and one.proxy.outcome == "auth_required" for one in rows) else "blocked"
     fine = all(good) and not any(one.http and one.http.outcome in {"closed", "timeout"} for one in rows)
     return "open" if fine else "impaired"
+
+
+def _is_usable(one: TcpFound) -> bool:
+    """Whether a browser would go on: TLS stands, and this computer trusts it."""
+    return one.tls is None or (one.tls.outcome == "ok" and one.tls.trusted is not False)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ccp_assess.probe.asn import AsnTable
 from ccp_assess.probe.delays import split_delay
-from ccp_assess.probe.document import REGIONAL_ROLES, best_relay
+from ccp_assess.probe.document import best_relay, stands_in_region
 from ccp_assess.probe.measure import probe_mtu, probe_nat, run_trains, trace_paths
 from ccp_assess.probe.records import ReachFound, RegionReach, TcpFound, WayFound
 from ccp_assess.probe.traced import ProbedPath, Target
@@ -169,14 +169,7 @@ def _reached(path: ProbedPath | None) -> bool:
 
 def _regional_service(region: RegionReach) -> TcpFound | None:
     """Return a service that stands in the Region itself and was connected to directly."""
-    return next(
-        (
-            one
-            for one in region.tcp
-            if one.proxy is None and one.role in REGIONAL_ROLES and one.outcome == "connected" and one.address
-        ),
-        None,
-    )
+    return next((one for one in region.tcp if stands_in_region(one) and one.proxy is None and one.address), None)
 
 
 def with_owners(way: WayFound, table: AsnTable) -> WayFound:

@@ -188,7 +188,7 @@ def tls_intercepted(world):
 
 def tls_intercepted_without_trust(world):
     world.issuer, world.trusted = CORPORATE, False
-    return {"TLS_INTERCEPTED"}, ("open", "open")
+    return {"TLS_INTERCEPTED"}, ("open", "blocked")
 
 
 def tls_inspection_strips_the_upgrade(world):
@@ -286,7 +286,7 @@ def clock_wrong(world):
 
 def clock_wrong_by_years(world):
     world.clock_s = world.draw.choice([-1, 1]) * world.draw.uniform(100, 900) * DAY_S
-    return {"CLOCK_WRONG"}, ("open", "open")
+    return {"CLOCK_WRONG"}, ("open", "blocked")
 
 
 def lossy(world):
