@@ -67,7 +67,9 @@ def _of_probe(document: ProbeDocument, probe: RegionProbe) -> Iterator[SiteMeasu
             via=technique,
         )
     else:
-        connects = (row.get("connect_ms") for row in probe.details.get("tcp") or ())
+        # Our own document says itself which connects reached the Region; others' rows are all that there is.
+        rows = () if "via" in probe.details else probe.details.get("tcp") or ()
+        connects = (row.get("connect_ms") for row in rows)
         yield replace(seen, rtt_ms=tuple(float(ms) for ms in connects if ms is not None), via="tcp")
 
 
