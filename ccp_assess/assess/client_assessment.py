@@ -8,7 +8,7 @@ costs that file and is said; it never costs the rest.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from ccp_assess.allowlist import audit, build, read_client_rules
 from ccp_assess.assess.evidence import Evidence, LeftOut, Progress, read_evidence, shown, unreadable
+from ccp_assess.assess.probe_findings import probe_findings
+from ccp_assess.assess.witness_evidence import read_witness_evidence
 from ccp_assess.client import Client, read_client
 from ccp_assess.client.masking import FOLDER, Mask, mask_client
 from ccp_assess.errors import CcpAssessError
@@ -52,6 +54,11 @@ class ClientAssessment:
         What could not be known, one sentence each.
     assessed_at
         When the assessment was made (RFC 3339, UTC).
+    witnesses
+        ``{"site_id", "file", "document"}`` for each log that could be read; the document is that of ``witness read``
+        with its seconds and events counted.
+    joined
+        ``{"site_id", "document"}`` for each site whose calls several witnesses know of, as of ``witness join``.
     """
 
     client: Client
@@ -63,6 +70,8 @@ class ClientAssessment:
     findings: tuple[dict[str, Any], ...]
     unknowns: tuple[str, ...]
     assessed_at: str
+    witnesses: tuple[dict[str, Any], ...] = ()
+    joined: tuple[dict[str, Any], ...] = ()
 
     @property
     def ranking(self) -> dict[str, Any]:
@@ -90,8 +99,9 @@ class ClientAssessment:
         -------
         document
             Keys ``client``, ``assessed_at``, ``ranking``, ``recommendation``, ``calls``, ``measurements``,
-            ``allowlist``, ``audit``, ``findings``, ``unknowns`` and ``tested`` (what was looked at: ``kind, site_id,
-            file, vantage, time, region_code``, so that two assessments can be compared).
+            ``allowlist``, ``audit``, ``witnesses``, ``joined_calls``, ``findings``, ``unknowns`` and ``tested`` (what
+            was looked at: ``kind, site_id, file, vantage, time, region_code``, so that two assessments can be
+            compared).
         """
         ranking = self.ranking
         return {
@@ -103,6 +113,8 @@ class ClientAssessment:
             "measurements": list(self.measurements),
             "allowlist": self.allowlist,
             "audit": list(self.audit),
+            "witnesses": list(self.witnesses),
+            "joined_calls": list(self.joined),
             "findings": list(self.findings),
             "unknowns": list(self.unknowns),
             "tested": list(self._tested()),
@@ -127,6 +139,9 @@ class ClientAssessment:
                 )
         for entry in self.audit:
             yield _tested("rules", entry)
+        for entry in self.witnesses:
+            starts = [call["start_time"] for call in entry["document"]["calls"]]
+            yield _tested("logs", entry, time=min((moment for moment in starts if moment), default=None))
 
     def to_frame(self, table: str = "options") -> pd.DataFrame:
         """Return one table of the assessment.
@@ -238,6 +253,14 @@ def assess_client(
     for one in evidence.left_out:
         said.left_out(one)
     _tell_captures(evidence, said)
+    said.findings.extend(
+        _placed(finding, document.site_id, document.source)
+        for document, finding in probe_findings(evidence.documents)
+    )
+    heard = read_witness_evidence(client, evidence.captures, progress=progress)
+    for one in heard.left_out:
+        said.left_out(one)
+    said.findings.extend(_placed(asdict(finding), site_id, name) for site_id, name, finding in heard.findings)
     if progress:
         progress("ranking the Regions", 0, 1)
     ranked = rank(
@@ -272,6 +295,8 @@ def assess_client(
         ),
         unknowns=tuple(dict.fromkeys(said.unknowns)),
         assessed_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        witnesses=heard.witnesses,
+        joined=heard.joined,
     )
     return assessment if mask is None else _masked(assessment, mask)
 
@@ -286,6 +311,8 @@ def _masked(assessment: ClientAssessment, mask: Mask) -> ClientAssessment:
         audit=mask.tree(assessment.audit),
         findings=mask.tree(assessment.findings),
         unknowns=mask.tree(assessment.unknowns),
+        witnesses=mask.tree(assessment.witnesses),
+        joined=mask.tree(assessment.joined),
     )
 
 

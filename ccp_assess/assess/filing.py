@@ -113,7 +113,7 @@ def _table_name(path: Path, name: str) -> str | None:
 
 
 def _evidence_kind(path: Path, name: str) -> str | None:
-    if _is_capture(path):
+    if is_capture(path):
         return "captures"
     try:
         read_probe_file(path)
@@ -130,7 +130,19 @@ def _evidence_kind(path: Path, name: str) -> str | None:
     return "rules"
 
 
-def _is_capture(path: Path) -> bool:
+def is_capture(path: Path) -> bool:
+    """Tell a capture by its first bytes, packed or not.
+
+    Parameters
+    ----------
+    path
+        Any file.
+
+    Returns
+    -------
+    is_capture
+        Whether it is a pcap or pcapng.
+    """
     head = bytearray(4)
     try:
         source = open_source(str(path))

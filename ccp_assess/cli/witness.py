@@ -46,6 +46,78 @@ def read(
             typer.echo(printable(line))
 
 
+@app.command("join")
+def join(
+    files: list[Path] = typer.Argument(
+        ..., help="Captures, agent logs, browser dumps and contact records of the same calls.", metavar="FILE..."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Lay the same calls of several witnesses side by side, on one clock, and say whose side loses."""
+    from ccp_assess.assess.witness_evidence import join_files
+    from ccp_assess.cli.output import print_json, printable
+    from ccp_assess.cli.progress import progress_bar
+
+    with progress_bar() as report_progress:
+        document = join_files(files, progress=report_progress).to_document()
+    if as_json:
+        print_json(document)
+        return
+    for line in joined_lines(document):
+        typer.echo(printable(line))
+
+
+def joined_lines(document: dict[str, Any]) -> list[str]:
+    """Tell joined calls in lines for people.
+
+    Parameters
+    ----------
+    document
+        Of ``witness join``.
+
+    Returns
+    -------
+    lines
+        Not yet made printable.
+    """
+    if document["reference"] is None:
+        return ["No call is told of in these files."]
+    lines = [f"Times are those of {document['reference']['file']}."]
+    for clock in document["clocks"]:
+        if clock["offset_ms"] is None:
+            lines.append(f"  {clock['file']}: no call in common, its clock was taken as it is")
+        else:
+            lines.append(
+                f"  {clock['file']}: moved by {clock['offset_ms']:+.0f} ms (spread {clock['spread_ms']:.0f} ms, "
+                f"{counted(clock['samples'], 'sample')} by {clock['basis'].replace('_', ' ')})"
+            )
+    for call in document["calls"][:MOST_SHOWN]:
+        lines += ["", f"{call['start_time']} {call['contact_id'] or call['call_id'] or ''}".rstrip()]
+        lines += [f"  {one['file']:32.32} {_telling_line(one)}" for one in call["witnesses"]]
+        lines.append(f"  {call['together']['text']}")
+        lines += [f"  contradiction: {one['text']}" for one in call["contradictions"]]
+    if len(document["calls"]) > MOST_SHOWN:
+        lines.append(f"and {len(document['calls']) - MOST_SHOWN} calls more; --json has them all")
+    for one in document["unmatched"]:
+        lines.append(
+            f"{counted(one['calls'], 'call')} of {one['file']} {'is' if one['calls'] == 1 else 'are'} in no other file"
+        )
+    return lines
+
+
+def _telling_line(one: dict[str, Any]) -> str:
+    told = [
+        f"in {_number(one['in']['loss_pct'], ' %')}",
+        f"out {_number(one['out']['loss_pct'], ' %')}",
+        f"round trip {_number(one['rtt_ms'], ' ms')}",
+    ]
+    if one["outcome"]:
+        told.append(str(one["outcome"]))
+    if one["quality_issues"] is not None:
+        told.append(f"issues {', '.join(one['quality_issues']) or 'none'}")
+    return ", ".join(told)
+
+
 @app.command("taps")
 def taps(
     workstation: Path = typer.Argument(..., help="What the agent's workstation recorded."),
