@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -33,6 +34,8 @@ LONGEST_S = 4 * 3600
 _LOOK_SECONDS = 0.25
 _READ_BYTES = 4 << 20
 _LINK_ETHERNET = 1
+
+_FILTER_TROUBLE = re.compile(r"filter expression|capture filter", re.IGNORECASE)
 
 StoppedBy = Literal["user", "duration", "quiet", "program"]
 
@@ -132,17 +135,16 @@ class Recording:
         self._duration_s, self._quiet_s = duration_s, quiet_s
         self._keep_payload = keep_payload
         self._watcher = Watcher(interface.addresses)
-        self._reading: tuple[Path, int] | None = None
+        self._read: dict[Path, int] = {}
         self._history: list[tuple[float, int, int]] = []
         self._started = time.monotonic()
         self._last_media: float | None = None
         self._live = self._count(self._started)
         self._stopping = threading.Event()
-        self._finishing = threading.Lock()
+        self._ended = threading.Event()
         self._result: RecordResult | None = None
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._watch, name="recording", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._watch, name="recording", daemon=True).start()
 
     @property
     def live(self) -> LiveCounts:
@@ -152,7 +154,7 @@ class Recording:
     @property
     def is_running(self) -> bool:
         """Whether it still records (or is being finished)."""
-        return self._thread.is_alive()
+        return not self._ended.is_set()
 
     @property
     def result(self) -> RecordResult | None:
@@ -177,8 +179,7 @@ class Recording:
         RecordingError
             If it could not be finished.
         """
-        self._thread.join(timeout_s)
-        if self._thread.is_alive():
+        if not self._ended.wait(timeout_s):  # not Thread.join, which forgets a thread when a signal interrupts it
             return None
         if self._failure is not None:
             raise self._failure
@@ -215,6 +216,8 @@ class Recording:
             self._failure = error
             with contextlib.suppress(Exception):
                 self._recorder.stop()
+        finally:
+            self._ended.set()
 
     def _look_until_end(self) -> StoppedBy:
         while True:
@@ -232,48 +235,38 @@ class Recording:
     def _look(self) -> None:
         """Read what was appended to the file, and count."""
         before = self._watcher.media_packets
-        for data in self._appended():
-            self._watcher.feed(data)
+        self._feed()
         now = time.monotonic()
         if self._watcher.media_packets > before:
             self._last_media = now
         self._live = self._count(now)
 
-    def _appended(self) -> list[bytes]:
-        newest = self._newest()
-        if newest is None:
-            return []
-        if self._reading is None or self._reading[0] != newest:
-            if self._reading is not None:  # a new file of the ring: its frames go on counting
-                counts = self._watcher
-                self._watcher = Watcher(self.interface.addresses)
-                for name in ("packets", "bytes", "packets_out", "media_packets"):
-                    setattr(self._watcher, name, getattr(counts, name))
-            self._reading = (newest, 0)
-        pieces = []
-        path, at = self._reading
-        try:
-            with path.open("rb") as file:
-                file.seek(at)
-                while piece := file.read(_READ_BYTES):
-                    pieces.append(piece)
-                    at += len(piece)
-        except OSError:  # it went out of the ring meanwhile
-            return pieces
-        self._reading = (path, at)
-        return pieces
-
-    def _newest(self) -> Path | None:
-        if self._parts is None:
-            return self.path
-        files = self._files()
-        return files[-1] if files else None
+    def _feed(self) -> None:
+        """Give the watcher what was appended, file by file of a ring."""
+        for path in self._files():
+            at = self._read.get(path)
+            if at is None:
+                at = self._read[path] = 0
+                self._watcher.begin_file()
+            try:
+                with path.open("rb") as file:
+                    file.seek(at)
+                    while piece := file.read(_READ_BYTES):
+                        self._watcher.feed(piece)
+                        at += len(piece)
+            except OSError:  # it went out of the ring meanwhile
+                continue
+            self._read[path] = at
 
     def _files(self) -> list[Path]:
+        """List the files of the recording, oldest first."""
         if self._parts is None:
             return [self.path]
-        files = [path for path in self._parts.iterdir() if path.is_file()]
-        return sorted(files, key=lambda path: (path.stat().st_mtime_ns, path.name))
+        found = []
+        for path in self._parts.iterdir():
+            with contextlib.suppress(OSError):
+                found.append((path.stat().st_mtime_ns, path))
+        return [path for _, path in sorted(found)]
 
     def _count(self, now: float) -> LiveCounts:
         seen = self._watcher
@@ -447,6 +440,10 @@ def _start(order: Order, only: str | None) -> Recorder:
             denied = True
             refused.append(str(error))
         except RecordingError as error:
+            if _FILTER_TROUBLE.search(str(error)):
+                raise RecordingError(
+                    f"the filter {order.expression[:200]!r} is none that libpcap understands; see pcap-filter(7)"
+                ) from None
             refused.append(str(error))
     if denied:
         raise RecordingPermissionError(f"this user may not record here. {rights_sentence()}")

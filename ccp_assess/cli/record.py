@@ -76,7 +76,8 @@ def _watch(recording: Recording, *, quiet: bool) -> Any:
     def interrupt(_number: int, _frame: Any) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    # Set, not left as it was: a shell starts jobs in the background with Ctrl-C ignored.
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         while (result := recording.wait(0.5)) is None:
             if show:
@@ -88,9 +89,12 @@ def _watch(recording: Recording, *, quiet: bool) -> Any:
                 )
                 sys.stderr.flush()
     except KeyboardInterrupt:
+        for number in before:  # a second Ctrl-C must not lose what was recorded
+            signal.signal(number, signal.SIG_IGN)
         result = recording.stop()
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if show:
         sys.stderr.write("\n")
     return result

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import logging
 import os
+import select
+import socket
 import struct
 import sys
 import threading
@@ -70,8 +73,10 @@ class ScapyRecorder:
     name = "scapy"
 
     def __init__(self, order: Order) -> None:
-        from scapy.config import conf  # noqa: PLC0415  (half a second that only this way costs)
+        import scapy.arch  # noqa: F401, PLC0415  (half a second that only this way costs; it fills in `conf`)
+        from scapy.config import conf  # noqa: PLC0415
 
+        logging.getLogger("scapy").setLevel(logging.ERROR)
         self._said = ""
         self._dropped: int | None = None
         self._ends_at = time.monotonic() + order.longest_s
@@ -104,7 +109,7 @@ class ScapyRecorder:
         flushed = 0.0
         try:
             while not self._stop.is_set() and time.monotonic() < self._ends_at:
-                if not self._socket.select([self._socket], _POLL_SECONDS):
+                if not self._is_ready():
                     self._file.flush()
                     continue
                 _, data, seconds = self._socket.recv_raw(SNAPLEN)
@@ -124,6 +129,12 @@ class ScapyRecorder:
             self._file.close()
             with contextlib.suppress(OSError):
                 self._socket.close()
+
+    def _is_ready(self) -> bool:
+        raw = getattr(self._socket, "ins", None)
+        if isinstance(raw, socket.socket):
+            return bool(select.select([raw], [], [], _POLL_SECONDS)[0])
+        return bool(self._socket.select([self._socket], _POLL_SECONDS))
 
     def _count_drops(self) -> int | None:
         if sys.platform != "linux":

@@ -61,8 +61,11 @@ class Watcher:
         self._format = ""
         self._order = "<"
         self._ip_at = 14
-        self._skip = 0
         self.packets = self.bytes = self.packets_out = self.media_packets = 0
+
+    def begin_file(self) -> None:
+        """Go on with a new file; the counts stay."""
+        self._rest, self._format = b"", ""
 
     def feed(self, data: bytes) -> None:
         """Take what was appended.
@@ -72,10 +75,6 @@ class Watcher:
         data
             Bytes in order.
         """
-        if self._skip:
-            step = min(self._skip, len(data))
-            self._skip -= step
-            data = data[step:]
         data = self._rest + data
         if not self._format:
             if len(data) < 24:
