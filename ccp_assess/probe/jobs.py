@@ -66,7 +66,10 @@ def send_trains(network: Network, request: dict[str, Any], emit: Emit) -> dict[s
         traffic_class=request.get("traffic_class"),
     )
     (found,) = run([trains], network, deadline_s=request["deadline_s"], on_record=emit)
-    return {"trains": [None if numbers is None else numbers.to_document() for numbers in found]}
+    result: dict[str, Any] = {"trains": [None if numbers is None else numbers.to_document() for numbers in found]}
+    if request.get("packets"):
+        result |= {"salt": trains.bindings.salt.hex(), "packets": trains.singletons()}
+    return result
 
 
 def ask_nat(network: Network, request: dict[str, Any], emit: Emit) -> dict[str, Any]:

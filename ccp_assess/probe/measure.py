@@ -209,13 +209,7 @@ def ask_prober(request: dict[str, Any], *, deadline_s: float, on_record: OnRecor
     ProbeError
         If it did not come to a result.
     """
-    # The package stands in a folder or in a zip file; either is what the child must import from.
-    package = str(Path(__file__).resolve().parents[2])
-    search = os.pathsep.join(part for part in (package, os.environ.get("PYTHONPATH", "")) if part)
-    command = [sys.executable, "-m", "ccp_assess.probe.prober"]
-    with subprocess.Popen(  # noqa: S603 -- our own program
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": search}
-    ) as child:
+    with start_prober() as child:
         watchdog = threading.Timer(deadline_s + GRACE_S, child.kill)
         watchdog.start()
         try:
@@ -223,6 +217,23 @@ def ask_prober(request: dict[str, Any], *, deadline_s: float, on_record: OnRecor
         finally:
             watchdog.cancel()
             child.kill()
+
+
+def start_prober() -> subprocess.Popen[bytes]:
+    """Start a prober that waits for its request on standard input.
+
+    Returns
+    -------
+    child
+        It ends when its standard input is closed.
+    """
+    # The package stands in a folder or in a zip file; either is what the child must import from.
+    package = str(Path(__file__).resolve().parents[2])
+    search = os.pathsep.join(part for part in (package, os.environ.get("PYTHONPATH", "")) if part)
+    command = [sys.executable, "-m", "ccp_assess.probe.prober"]
+    return subprocess.Popen(  # noqa: S603 -- our own program
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": search}
+    )
 
 
 def _talk(child: subprocess.Popen[bytes], request: dict[str, Any], on_record: OnRecord | None) -> Any:

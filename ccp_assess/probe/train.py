@@ -177,6 +177,24 @@ class Trains:
         own = judge_sending(together, overflowed=self.overflowed, clock_steps=self.clock_steps)
         return [self._numbers(index, own) for index in range(len(self.targets))]
 
+    def singletons(self) -> list[tuple[int, int, float, float | None]]:
+        """Return every packet that left, from which all numbers can be computed again.
+
+        Returns
+        -------
+        packets
+            Number (the last four bytes of its transaction id), number of its target, when it was due [ms from the
+            first], round trip [ms].
+        """
+        first_ns = min((stream.first_ns for stream in self.streams if stream.packets), default=0)
+        rows = []
+        for number, (index, place) in enumerate(self._place, start=2 * len(self.targets)):
+            stream = self.streams[index]
+            packet = stream.packets[place]
+            if packet.left:
+                rows.append((number, stream.target, (packet.due_ns - first_ns) / NS_PER_MS, packet.rtt_ms))
+        return rows
+
     def _numbers(self, index: int, own: SelfInflicted) -> TrainNumbers | None:
         first = self.firsts[index]
         ours = [stream for stream in self.streams if stream.target == index and stream.packets]
