@@ -210,8 +210,8 @@ def _diary(witness: Witness) -> Iterable[Finding]:
         code="DIARY_REPORTS",
         severity="critical" if worst == 3 else "warning" if worst == 2 else "info",
         text=f"In {_named(witness)}, {counted(len(agents), 'agent')} reported bad calls {counted(total, 'time')}; "
-        f"most, {most}, in the hour from {hour:02d}:00. A single hour points to something scheduled, a single agent to a "
-        "workstation.",
+        f"most, {most}, in the hour from {hour:02d}:00. A single hour points to something scheduled, a single agent to "
+        "a workstation.",
         evidence={"reports": total, "agents": len(agents), "worst_hour": hour, "worst_severity": worst},
     )
 
