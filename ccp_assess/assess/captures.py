@@ -27,6 +27,7 @@ from ccp_assess.traffic.capturefindings import CaptureView, capture_findings
 from ccp_assess.traffic.dialogues import Dialogue, read_dialogues
 from ccp_assess.traffic.endpoints import EndpointRow, find_endpoints
 from ccp_assess.traffic.evidence import Evidence, relay_end
+from ccp_assess.traffic.failures import refusals
 from ccp_assess.traffic.findings import call_findings
 from ccp_assess.traffic.flows import Flow
 from ccp_assess.traffic.handshakes import DtlsHandshake, read_handshakes
@@ -358,7 +359,7 @@ def assess_scan(scanned: Scan, *, host: str | None = None) -> CaptureAssessment:
     tcp_by_end = _tcp_by_end(scanned)
     rejected = _rejected(flows, icmp_errors)
     calls = tuple(
-        _assess_call(call, scanned, transactions, by_end, tcp_by_end, rejected=rejected)
+        _assess_call(call, scanned, transactions, by_end, tcp_by_end, rejected=rejected, leases=paths.leases(call.flow))
         for call in find_calls(evidence)
     )
     view = CaptureView(
@@ -375,6 +376,7 @@ def assess_scan(scanned: Scan, *, host: str | None = None) -> CaptureAssessment:
         quic=tuple(quic),
         icmp_errors=tuple(icmp_errors),
         calls=tuple(entry.call for entry in calls),
+        refusals=tuple(refusals(evidence, [entry.call for entry in calls])),
     )
     return CaptureAssessment(
         scan=scanned,
@@ -443,6 +445,7 @@ def _assess_call(
     tcp_by_end: dict[str, list[Flow]],
     *,
     rejected: dict[int, list[IcmpError]],
+    leases: Sequence[tuple[int, int]],
 ) -> CallAssessment:
     relay_rtt = round_trips(transactions, call.relay_rows)
     media_rtt = round_trips(transactions, call.media_rows)
@@ -460,6 +463,7 @@ def _assess_call(
         tcp_retransmission_pct=retransmission_pct,
         tcp_packets=packets,
         icmp_errors=rejected.get(call.flow, ()),
+        leases=leases,
     )
     row = None
     if call.relay is not None:

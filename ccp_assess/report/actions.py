@@ -58,7 +58,7 @@ _RULES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         _OPEN_3478,
         _SECURITY,
     ),
-    (("CALL_FAILED_ALLOCATE", "CALL_FAILED_PERMISSION", "CALL_FAILED_ICE"), _CASE, _AWS),
+    (("CALL_FAILED_ALLOCATE", "ALLOCATE_REFUSED", "CALL_FAILED_PERMISSION", "CALL_FAILED_ICE"), _CASE, _AWS),
     (("CALL_FAILED_DTLS", "PMTU"), "Find the device that drops large packets and let ICMP “too big” pass.", _NETWORK),
     (("MEDIA_OVER_TCP", "RELAY_IN_TLS"), _OPEN_3478, _SECURITY),
     (("UDP_", "TURN_REFUSED", "NO_ANSWER_UNEXPLAINED"), _OPEN_3478, _SECURITY),

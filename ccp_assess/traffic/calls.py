@@ -167,6 +167,9 @@ def _is_running_at_end(evidence: Evidence, cluster: Cluster, handshakes: list[Dt
     ends = (flow.reset_ab_ns, flow.reset_ba_ns, flow.fin_ab_ns, flow.fin_ba_ns)
     if any(end_ns is not None for end_ns in ends):  # the connection that carried it ended
         return False
+    given_back = (time_ns for time_ns, lifetime_s in evidence.paths.leases(cluster.paths[-1].flow) if not lifetime_s)
+    if any(abs(time_ns - cluster.last_ns) <= _CLOSE_NS for time_ns in given_back):
+        return False
     return not any(h.close_ns is not None and abs(h.close_ns - cluster.last_ns) <= _CLOSE_NS for h in handshakes)
 
 

@@ -32,6 +32,8 @@ class CallView:
         Of the inbound direction; ``None`` if unknown.
     tcp_retransmission_pct, tcp_packets
         Of the same workstation's TCP connections during the call [%], (count).
+    leases
+        When its allocation was granted or renewed [ns], and for how long [s], in order.
     icmp_errors
         About the workstation's packets to the relay of this call, in order of arrival.
     """
@@ -46,6 +48,7 @@ class CallView:
     tcp_retransmission_pct: float | None = None
     tcp_packets: int = 0
     icmp_errors: Sequence[IcmpError] = ()
+    leases: Sequence[tuple[int, int]] = ()
 
 
 def make_finding(code: str, severity: Severity, text: str, **evidence: Any) -> Finding:
@@ -122,3 +125,25 @@ def last_ns(view: CallView, numbers: tuple[int, ...]) -> int:
         [ns].
     """
     return max(view.streams[n].last_ns for n in numbers)
+
+
+def refusal_hint(error_code: int | None) -> str:
+    """Say what an error of an allocation means.
+
+    Parameters
+    ----------
+    error_code
+        Of STUN or TURN (RFC 8489, 8656).
+
+    Returns
+    -------
+    text
+        The end of a sentence.
+    """
+    return {
+        401: "the credentials were refused again after the usual challenge; the softphone's page may be stale",
+        403: "the relay forbids it",
+        437: "the same port is still in use by an older allocation; a NAT may reuse ports too soon",
+        486: "too many allocations of this user",
+        508: "the relay has no capacity left",
+    }.get(error_code or 0, "the relay refused")

@@ -7,6 +7,7 @@ from typing import Any
 
 from ccp_assess.findings import Finding, counted
 from ccp_assess.traffic.callrecords import Call
+from ccp_assess.traffic.callview import refusal_hint
 from ccp_assess.traffic.dialogues import Dialogue
 from ccp_assess.traffic.endpoints import EndpointRow
 from ccp_assess.traffic.icmperrors import IcmpError
@@ -38,6 +39,8 @@ class CaptureView:
         What was found.
     snaplen_cut
         Frames that the capture shortened (count).
+    refusals
+        Allocations that a relay refused beside the calls: address, port, error code, how often (count).
     unread, notes
         Sentences of the reader: what it could not read, and what else is unusual about the frames.
     """
@@ -53,6 +56,7 @@ class CaptureView:
     icmp_errors: tuple[IcmpError, ...] = ()
     calls: tuple[Call, ...] = ()
     snaplen_cut: int = 0
+    refusals: tuple[tuple[str, int, int, int], ...] = ()
     unread: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -70,9 +74,13 @@ def capture_findings(view: CaptureView) -> list[Finding]:
     findings
         Gravest first.
     """
-    found = [*_file(view), *_names(view), *_endpoints(view), *_proxies(view), *_blocked(view)]
+    found = [*_file(view), *_names(view), *_endpoints(view), *_proxies(view), *_blocked(view), *_refusals(view)]
     if view.packets and not view.calls:
-        text = "No call and no attempt at one was found: no media, no relay allocation that failed."
+        text = (
+            "No call was found: no media."
+            if view.refusals
+            else "No call and no attempt at one was found: no media, no relay allocation that failed."
+        )
         if view.snaplen_cut > view.packets // 2:
             text += (
                 f" But {view.snaplen_cut} of {view.packets} packets were cut short by the capture: a call may be there "
@@ -239,5 +247,18 @@ def _blocked(view: CaptureView) -> list[Finding]:
         )
         found.append(
             _finding("TRANSPORT_BLOCKED", "critical", text, address=address, port=port, kind=kind, count=count)
+        )
+    return found
+
+
+def _refusals(view: CaptureView) -> list[Finding]:
+    found = []
+    for address, port, code, count in view.refusals:
+        text = (
+            f"The relay {address} port {port} refused {counted(count, 'allocation')} with error {code}: "
+            f"{refusal_hint(code)}. Another request of the same workstation was granted."
+        )
+        found.append(
+            _finding("ALLOCATE_REFUSED", "warning", text, address=address, port=port, error_code=code, count=count)
         )
     return found

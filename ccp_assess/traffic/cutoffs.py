@@ -19,6 +19,10 @@ _REFUSALS = frozenset({"refused", "prohibited", "unreachable"})
 _FEWEST_REFUSALS = 10
 _HANG_UP_NS = 2 * NS_PER_S
 _MIDST_NS = 3 * NS_PER_S
+_ALLOCATION_MISMATCH = 437
+_EARLY_S, _LATE_S = 2.0, 60.0
+"""How long before and after its lifetime a relay ends an allocation."""
+
 _FOREIGN_HOPS = 4
 """A path may change by a hop or two; a firewall starts from another number and is nearer."""
 
@@ -37,6 +41,16 @@ def cutoffs(view: CallView) -> list[Finding]:
         One or none.
     """
     return _disconnected(view) or _dropped(view) or _refused(view)
+
+
+def _expired(view: CallView, time_ns: int) -> tuple[int, float] | None:
+    """Tell the lifetime of the allocation [s] and its age [s] if it ran out just before an instant."""
+    held = [lease for lease in view.leases if lease[0] <= time_ns]
+    if not held or not held[-1][1]:
+        return None
+    granted_ns, lifetime_s = held[-1]
+    age_s = (time_ns - granted_ns) / NS_PER_S
+    return (lifetime_s, age_s) if lifetime_s - _EARLY_S <= age_s <= lifetime_s + _LATE_S else None
 
 
 def _refused(view: CallView) -> list[Finding]:
@@ -87,19 +101,33 @@ def _dropped(view: CallView) -> list[Finding]:
     relay_after = relay[relay["time_ns"] > in_ns]
     dead = len(relay_after) > 0 and bool((relay_after["outcome"] == NO_ANSWER).all())
     alive = len(relay_after) > 0 and not dead
-    side = "lan_isp" if dead else ("beyond_relay" if alive else "undetermined")
+    mismatch = bool((relay_after["error_code"] == _ALLOCATION_MISMATCH).any())
+    expired = _expired(view, in_ns)
     closed = dead and any(
         call.relay is not None and e.reporter == call.relay.address and e.reason == "refused" and e.time_ns <= out_ns
         for e in view.icmp_errors
     )
-    if closed:
+    if expired and not dead:
+        side = "workstation"
+        where = (
+            f"The workstation had not renewed its allocation at the relay for {expired[1]:.0f} s, and it was granted "
+            f"for {expired[0]} s: it expired (a computer or browser tab that slept is a usual cause)."
+        )
+    elif mismatch:
         side = "service"
-    where = {
-        "service": "The relay's host answered that nobody listens there any more: the relay itself ended.",
-        "lan_isp": "The relay itself did not answer any more: the break lies between workstation and relay.",
-        "beyond_relay": "The relay still answered: the break lies beyond it.",
-        "undetermined": "Nothing was asked of the relay meanwhile, so the place of the break is unknown.",
-    }[side]
+        where = "The relay answered that it no longer holds this allocation (error 437): it lost or ended it."
+    elif closed:
+        side = "service"
+        where = "The relay's host answered that nobody listens there any more: the relay itself ended."
+    elif dead:
+        side = "lan_isp"
+        where = "The relay itself did not answer any more: the break lies between workstation and relay."
+    elif alive:
+        side = "beyond_relay"
+        where = "The relay still answered: the break lies beyond it."
+    else:
+        side = "undetermined"
+        where = "Nothing was asked of the relay meanwhile, so the place of the break is unknown."
     text = (
         f"The call was cut off: from {rfc3339_from_ns(in_ns)} on nothing arrived, while the workstation sent for "
         f"another {unheard_ns / NS_PER_S:.1f} s and {counted(len(after), 'check')} stayed unanswered. {where}"

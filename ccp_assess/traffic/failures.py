@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +22,7 @@ _BESIDE_NS = 30 * NS_PER_S
 """A relay that does not answer while another one does, this long before or after, is no failed call."""
 _CHECKS_NS = 2 * NS_PER_S
 _FEWEST_REQUESTS = 2
-_CHALLENGES = (300, 401, 438)
+CHALLENGES = (300, 401, 438)
 """Answers to an Allocate that ask to try again."""
 _NO_ROWS = np.zeros(0, np.int64)
 
@@ -119,7 +120,7 @@ def _refused_beside(
             rows = index.rows[index.outer_of(number)]
             rows = rows[rows["method"] == Method.ALLOCATE]
             is_later = len(rows) > 0 and any(c.start_ns < rows["time_ns"][0] and c.flow != number for c in beside)
-            if is_later and rows["outcome"][-1] == ERROR and rows["error_code"][-1] not in _CHALLENGES:
+            if is_later and rows["outcome"][-1] == ERROR and rows["error_code"][-1] not in CHALLENGES:
                 refused.append(number)
             elif is_later and (rows["outcome"] == SUCCESS).any():
                 refused.clear()
@@ -319,3 +320,30 @@ def _was_in_vain(index: TransactionIndex, flow: int) -> bool:
     rows = index.rows[index.outer_of(flow)]
     rows = rows[rows["method"] == Method.ALLOCATE]
     return not len(rows) or bool((rows["outcome"] == NO_ANSWER).all())
+
+
+def refusals(evidence: Evidence, calls: Sequence[Call]) -> list[tuple[str, int, int, int]]:
+    """Find allocations that a relay refused and that no failed call tells of.
+
+    Parameters
+    ----------
+    evidence
+        What was found in a capture.
+    calls
+        All calls.
+
+    Returns
+    -------
+    refusals
+        Address and port of the relay, error code, and how often (count).
+    """
+    told = {n for call in calls if call.failure is not None for n in (call.flow, *call.attempts)}
+    rows = evidence.transactions
+    rows = rows[(rows["method"] == Method.ALLOCATE) & (rows["outcome"] == ERROR) & ~rows["inside"]]
+    counts: dict[tuple[str, int, int], int] = defaultdict(int)
+    for row in rows[~np.isin(rows["error_code"], CHALLENGES)]:
+        flow = evidence.flows[int(row["flow"])]
+        if int(row["flow"]) not in told:
+            address, port = (flow.b, flow.b_port) if row["outbound_of_key"] else (flow.a, flow.a_port)
+            counts[address, port, int(row["error_code"])] += 1
+    return [(*key, count) for key, count in counts.items()]

@@ -44,6 +44,7 @@ CAPTURE_TUNNELLED          frames inside a mobile network's tunnel, read all the
 CAPTURE_LIMIT              a bound of the reader was reached: floods, scans
 DNS_FAILED                 a name of the service could not be resolved
 DNS_SLOW                   a resolver answered late
+ALLOCATE_REFUSED           a relay refused an allocation beside the calls (403, 437, 486, 508 …)
 ENDPOINT_UNANSWERED        an endpoint of the service did not answer
 ENDPOINT_REFUSED           an endpoint of the service refused connections
 TCP_RETRANSMISSIONS        many TCP segments were sent again
@@ -62,7 +63,7 @@ import numpy as np
 
 from ccp_assess.findings import Finding, counted
 from ccp_assess.traffic.callrecords import Call
-from ccp_assess.traffic.callview import CallView, by_limit, last_ns, limit_text, make_finding
+from ccp_assess.traffic.callview import CallView, by_limit, last_ns, limit_text, make_finding, refusal_hint
 from ccp_assess.traffic.cutoffs import UNHEARD_NS, cutoffs
 from ccp_assess.traffic.limits import read_limits
 from ccp_assess.traffic.losswindows import LossWindow, find_loss_window
@@ -135,13 +136,7 @@ def _failed(view: CallView) -> Finding:
         )
         return make_finding("CALL_FAILED_REFUSED", "critical", text, side="lan_isp", **evidence)
     if failure.phase == "allocate":
-        hint = {
-            401: "the credentials were refused again after the usual challenge; the softphone's page may be stale",
-            403: "the relay forbids it",
-            437: "the same port is still in use by an older allocation; a NAT may reuse ports too soon",
-            486: "too many allocations of this user",
-            508: "the relay has no capacity left",
-        }.get(failure.error_code or 0, "the relay refused")
+        hint = refusal_hint(failure.error_code)
         text = f"The call failed: {where} refused the allocation with error {failure.error_code}: {hint}."
         return make_finding("CALL_FAILED_ALLOCATE", "critical", text, side="service", **evidence)
     if failure.phase == "permission":

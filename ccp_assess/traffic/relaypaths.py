@@ -17,6 +17,10 @@ from ccp_assess.errors import ParseError
 from ccp_assess.wire import stun
 from ccp_assess.wire.datagram import Datagram
 
+_CHANNEL_BIND = b"\x00\x09"
+_LEARNED = frozenset({_CHANNEL_BIND, b"\x01\x03", b"\x01\x04"})
+"""ChannelBind requests; Allocate and Refresh that were granted."""
+
 
 class PathKey(NamedTuple):
     """One path of media.
@@ -66,14 +70,35 @@ class RelayPaths:
 
     def __init__(self, datagrams: Iterable[Datagram]) -> None:
         self._bindings: dict[tuple[int, int], list[tuple[int, str]]] = {}
+        self._leases: dict[int, list[tuple[int, int]]] = {}
         for datagram in datagrams:
-            if datagram.channel == 0 and datagram.peer is None and datagram.payload[:2] == b"\x00\x09":
+            if datagram.channel == 0 and datagram.peer is None and datagram.payload[:2] in _LEARNED:
                 self._learn(datagram)
+
+    def leases(self, flow: int) -> list[tuple[int, int]]:
+        """Tell when the relay granted or renewed an allocation, and for how long.
+
+        Parameters
+        ----------
+        flow
+            Index into the flows.
+
+        Returns
+        -------
+        leases
+            Time [ns] and lifetime [s], in order; a lifetime of 0 gives it back.
+        """
+        return self._leases.get(flow, [])
 
     def _learn(self, datagram: Datagram) -> None:
         try:
             message = stun.parse_message(datagram.payload, length=datagram.length)
         except ParseError:
+            return
+        if datagram.payload[:2] != _CHANNEL_BIND:
+            lifetime_s = message.get("LIFETIME")
+            if lifetime_s is not None:
+                self._leases.setdefault(datagram.flow, []).append((datagram.time_ns, lifetime_s))
             return
         number, peer = message.get("CHANNEL-NUMBER"), message.get("XOR-PEER-ADDRESS")
         if number is None or peer is None:

@@ -70,3 +70,38 @@ def test_a_connection_that_is_no_longer_acknowledged_broke_on_the_near_leg(trans
     (finding,) = found(transport=transport, last_ba_ns=seconds(22))
     assert (finding.code, finding.evidence["side"], finding.evidence["sent_on_ms"]) == ("CALL_DROPPED", "lan_isp", 8000)
     assert found(transport=transport, last_ab_ns=seconds(31)) == []
+
+
+def silent_from(second, *, leases=(), relay=()):
+    """Make a call over UDP in which nothing comes back from a second on, and give its gravest finding."""
+    streams = [make_stream(first=0, last=700, out=True, ssrc=1), make_stream(first=0, last=second, out=False, ssrc=2)]
+    checks = [row for k in range(8) for row in pair(second + 1 + k, Method.BINDING, 50 + k, None, peer=0)]
+    rows = join_transactions(stun_rows(*checks, *relay))
+    call = Call(
+        call_id="c", start_ns=seconds(0), end_ns=seconds(700), agent=AGENT, agent_port=50000, flow=0,
+        relay=Relay(address=RELAY, port=3478, transport="udp"), in_streams=(1,), out_streams=(0,),
+        media_rows=tuple(n for n in range(len(rows)) if rows["inside"][n]),
+        relay_rows=tuple(n for n in range(len(rows)) if not rows["inside"][n]),
+    )  # fmt: skip
+    view = CallView(
+        call=call, streams=streams, flows=[make_flow()], transactions=rows, relay_rtt=round_trips(rows, ()),
+        media_rtt=round_trips(rows, ()), leases=leases,
+    )  # fmt: skip
+    return next(finding for finding in call_findings(view) if finding.code == "CALL_DROPPED")
+
+
+def test_an_allocation_that_was_not_renewed_is_the_workstations_own():
+    finding = silent_from(630, leases=[(seconds(-10), 600), (seconds(30), 600)])
+    assert finding.evidence["side"] == "workstation"
+    assert "not renewed its allocation at the relay for 600 s, and it was granted for 600 s" in finding.text
+    renewed = silent_from(630, leases=[(seconds(30), 600), (seconds(570), 600)])
+    assert renewed.evidence["side"] == "undetermined"
+
+
+def test_a_relay_that_lost_the_allocation_is_not_taken_for_a_way_that_still_stands():
+    mismatch = pair(632, Method.REFRESH, 7, 38.0, error_code=437)
+    finding = silent_from(630, leases=[(seconds(570), 600)], relay=mismatch)
+    assert finding.evidence["side"] == "service"
+    assert "437" in finding.text
+    alive = silent_from(630, leases=[(seconds(570), 600)], relay=pair(632, Method.REFRESH, 7, 38.0))
+    assert alive.evidence["side"] == "beyond_relay"
