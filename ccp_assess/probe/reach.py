@@ -31,6 +31,9 @@ from ccp_assess.probe.targets import RegionTargets, Target
 from ccp_assess.probe.tls import SystemTls, TlsMaker
 from ccp_assess.units import NS_PER_MS, NS_PER_S, ms_from_ns
 
+TLS_PORTS = frozenset({443, 5349})
+"""Ports on which a relay over TCP speaks TLS first (RFC 8656, section 3.1; RFC 7065)."""
+
 AGAIN_TRIES_MS = (0.0, 250.0, 500.0, 750.0)
 """When a silent address is asked again where its neighbours answer [ms]."""
 
@@ -399,7 +402,7 @@ class _Round:
         )
 
     def _relay_by_stream(self, target: Target, address: str) -> Talk[RelayFound]:
-        transport = "tls" if target.port in {443, 5349} else "tcp"
+        transport = "tls" if target.port in TLS_PORTS else "tcp"
         return (
             yield from reach_relay_by_stream(self.tools, target.host, (address, target.port), transport=transport)  # type: ignore[arg-type]
         )

@@ -135,13 +135,18 @@ class SystemTls:
         self._tls.write(data)
 
     def read(self) -> bytes | None:
-        """Return what application data has arrived."""
-        try:
-            return self._tls.read(65536) or None
-        except ssl.SSLWantReadError:
-            return b""
-        except (ssl.SSLError, OSError):
-            return None
+        """Return what application data has arrived: all of it, since OpenSSL gives one record at a time."""
+        data = b""
+        while True:
+            try:
+                piece = self._tls.read(65536)
+            except ssl.SSLWantReadError:
+                return data
+            except (ssl.SSLError, OSError):
+                piece = b""
+            if not piece:
+                return data or None
+            data += piece
 
 
 @cache
