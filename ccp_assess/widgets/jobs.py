@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import ipywidgets
 
@@ -32,6 +32,8 @@ class Job(Generic[_T]):
     ----------
     done
         Called with the result, in the kernel's thread.
+    part
+        Called, in the kernel's thread, with what the work tells before it ends.
 
     Attributes
     ----------
@@ -43,8 +45,9 @@ class Job(Generic[_T]):
         Both.
     """
 
-    def __init__(self, done: Callable[[_T], None]) -> None:
-        self._done = done
+    def __init__(self, done: Callable[[_T], None], part: Callable[[Any], None] | None = None) -> None:
+        self._done, self._part = done, part
+        self._post: Callable[[Callable[[], None]], None] = _at_once
         self.shown = ipywidgets.HTML()
         self.stop = button("Stop")
         self.stop.layout.display = "none"
@@ -76,17 +79,33 @@ class Job(Generic[_T]):
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # nobody is waiting
-            self._run(work, lambda then: then())
+            self._post = _at_once
+            self._run(work)
             return
 
         def post(then: Callable[[], None]) -> None:
             loop.call_soon_threadsafe(then)
 
+        self._post = post
         self.stop.layout.display = ""
-        self._thread = threading.Thread(target=self._run, args=(work, post), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
         self._thread.start()
 
-    def _run(self, work: Callable[[Progress], _T], post: Callable[[Callable[[], None]], None]) -> None:
+    def tell(self, part: Any) -> None:
+        """Tell something before the work ends; called by the work itself.
+
+        Parameters
+        ----------
+        part
+            Whatever ``part`` of this job understands.
+        """
+        if self._part is not None:
+            hear = self._part
+            self._post(lambda: hear(part))
+
+    def _run(self, work: Callable[[Progress], _T]) -> None:
+        post = self._post
+
         def progress(what: str, done: int, total: int, /) -> None:
             if self._stopping.is_set():
                 raise _Stopped
@@ -124,6 +143,10 @@ class Job(Generic[_T]):
     def _on_stop(self, _button: ipywidgets.Button) -> None:
         self._stopping.set()
         self.shown.value = said_html("Stopping after this step …")
+
+
+def _at_once(then: Callable[[], None]) -> None:
+    then()
 
 
 class Latest(Generic[_T]):

@@ -20,7 +20,7 @@ from ccp_assess.report.words import clean, ms, plain
 from ccp_assess.widgets.controls import WorldMap
 
 _DASHES = {"measured": "", "modelled": "7 4", "assumed": "2 3"}
-_MARGIN = 0.08
+_MARGIN = 0.12
 _LEAST_WIDE = 40.0
 _SHAPE = 0.5  # height : width
 _CHOSEN_COLOUR = "#111827"

@@ -61,20 +61,18 @@ class WhatIfBox:
         self._ranking = ranking
         sites = [(f"{site.site_id}  {site.name}", site.site_id) for site in ranking().prepared.sites]
         self.change = ipywidgets.Dropdown(options=_CHANGES, description="What if", style=LABEL, layout=WIDE)
-        self.site = ipywidgets.Dropdown(options=sites, description="Site", style=LABEL, layout=WIDE)
-        self.to_site = ipywidgets.Dropdown(options=sites[::-1], description="To site", style=LABEL, layout=WIDE)
-        self.place = ipywidgets.Text(description="Place", placeholder="Lisbon, PT", style=LABEL, layout=WIDE)
-        self.agents = ipywidgets.BoundedIntText(
-            description="Agents", value=10, min=0, max=1_000_000, style=LABEL, layout=WIDE
-        )
-        self.percent = ipywidgets.BoundedIntText(
-            description="Fewer by [%]", value=50, min=0, max=100, style=LABEL, layout=WIDE
-        )
+        self.site = ipywidgets.Dropdown(options=sites, description="Site", style=LABEL)
+        self.to_site = ipywidgets.Dropdown(options=sites[::-1], description="To site", style=LABEL)
+        self.place = ipywidgets.Text(description="Place", placeholder="Lisbon, PT", style=LABEL)
+        self.agents = ipywidgets.BoundedIntText(description="Agents", value=10, min=0, max=1_000_000, style=LABEL)
+        self.percent = ipywidgets.BoundedIntText(description="Fewer by [%]", value=50, min=0, max=100, style=LABEL)
         self.ask = button("Ask")
         self.answers = ipywidgets.HTML()
         self._told: list[str] = []
         self.job: Job[WhatIf] = Job(self._answer)
         fields = [self.site, self.to_site, self.place, self.agents, self.percent]
+        for field in fields:  # each has a layout of its own, since it comes and goes
+            field.layout.width, field.layout.max_width = "360px", "100%"
         self.box = ipywidgets.VBox([row(self.change, *fields, self.ask), self.job.box, self.answers])
         self.change.observe(self._on_change, names="value")
         self.ask.on_click(self._on_ask)

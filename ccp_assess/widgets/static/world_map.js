@@ -43,7 +43,7 @@ function render({ model, el }) {
     button.addEventListener("click", act);
     buttons.append(button);
   }
-  box.append(buttons, tip);
+  box.append(tip, buttons);
   el.append(box);
   let view = [...model.get("view")];
   const hint = "Drag or use the arrow keys to move, the wheel or + and − to zoom.";
@@ -65,7 +65,8 @@ function render({ model, el }) {
     for (const [dx, dy, anchor] of [[r + 4, 4, "start"], [-r - 4, 4, "end"], [0, -r - 5, "middle"], [0, r + 13, "middle"]]) {
       const left = x + dx - { start: 0, middle: wide / 2, end: wide }[anchor];
       const box = [left, y + dy - high, left + wide, y + dy];
-      if (taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3])) continue;
+      const inside = box[0] >= view[0] / unit && box[2] <= (view[0] + view[2]) / unit;
+      if (!inside || taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3])) continue;
       taken.push(box);
       for (const [name, value] of Object.entries({ x: dx, y: dy, "text-anchor": anchor, visibility: "visible" })) label.setAttribute(name, value);
       return;
