@@ -261,11 +261,12 @@ def compare_with_wire(seconds: float = 6.0) -> None:
             with wire(bench, file), load():
                 asked = Asked(bench, {"do": "trains", "seconds": seconds, "calls": 1, "packets": True})
             truth, salt = read_wire(file), bytes.fromhex(asked.result["salt"])
-            errors_us, missing = [], 0
+            errors_us, unseen, unanswered = [], 0, 0
             for number, _, _, rtt_ms in asked.result["packets"]:
                 stamps = truth.get(salt + struct.pack("!I", number), [])
                 if rtt_ms is None or len(stamps) != 2:
-                    missing += 1
+                    unanswered += rtt_ms is None
+                    unseen += rtt_ms is not None
                     continue
                 errors_us.append(abs(rtt_ms * 1e3 - (stamps[1] - stamps[0]) / 1e3))
             errors_us.sort()
@@ -273,7 +274,7 @@ def compare_with_wire(seconds: float = 6.0) -> None:
             stamped = min(train["kernel_stamped_pct"] for train in trains)
             late = trains[0]["self_inflicted"]
             print(
-                f"  {name}: {len(errors_us)} packets compared, {missing} not; stamped {stamped:.1f} %; error p50 "
+                f"  {name}: {len(errors_us)} packets compared, {unanswered} unanswered, {unseen} not seen by tcpdump; stamped {stamped:.1f} %; error p50 "
                 f"{errors_us[len(errors_us) // 2]:.1f}, p95 {errors_us[len(errors_us) * 95 // 100]:.1f} us; late sends "
                 f"{late['late_sends_pct']:.2f} %, worst {late['worst_send_ms']:.1f} ms, spoiled: {late['spoiled']}"
             )

@@ -19,7 +19,7 @@ from typing import Any
 
 from ccp_assess.errors import CcpAssessError
 from ccp_assess.probe.machine import Network
-from ccp_assess.probe.systems import open_network
+from ccp_assess.probe.systems import be_punctual, open_network
 from ccp_assess.probe.systems.sockets import FAMILIES
 from ccp_assess.probe.traced import Target
 
@@ -122,6 +122,7 @@ def main() -> int:
     request = json.loads(line)
     gc.freeze()
     gc.disable()  # a collection in the midst of a train would make packets late; what one request makes is small
+    be_punctual()
     network = open_network()
     try:
         _write({"result": do(request, network, _write)})

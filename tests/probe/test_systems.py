@@ -8,6 +8,7 @@ import struct
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -45,6 +46,7 @@ from ccp_assess.probe.systems.windows import (
     SUCCESS,
     EchoResult,
     WindowsNetwork,
+    ask_for_fine_timers,
     heard_from_echo,
     parse_echo_reply,
     parse_echo_reply_v6,
@@ -451,6 +453,27 @@ def test_windows_tells_which_router_ended_a_connect():
 def test_names_of_errors_are_the_same_on_every_system():
     assert error_name(OSError(errno.ECONNREFUSED, "")) == "ECONNREFUSED"
     assert error_name(OSError("without a number")) == "OSError"
+
+
+@on_linux
+@pytest.mark.parametrize("machine", ["x86_64", "a machine of another kind"])
+def test_asking_for_short_turns_needs_no_rights_and_breaks_nothing(monkeypatch, machine):
+    asked = []
+    monkeypatch.setattr(linux.os, "sched_setscheduler", _refused_scheduler)
+    monkeypatch.setattr(linux.platform, "machine", lambda: machine)
+    monkeypatch.setattr(
+        linux.ctypes, "CDLL", lambda *_args, **_more: SimpleNamespace(syscall=lambda *a: asked.append(a))
+    )
+    linux.ask_for_short_turns()
+    assert [len(words[2]) for words in asked] == ([48] if machine == "x86_64" else [])
+
+
+def _refused_scheduler(*_args):
+    raise PermissionError(errno.EPERM, "no")
+
+
+def test_windows_without_its_libraries_stays_as_it_is():
+    ask_for_fine_timers()  # here there is no winmm: nothing to ask, and no error
 
 
 def test_the_wait_is_finer_than_a_millisecond():

@@ -39,3 +39,16 @@ def _network_of(system: str) -> SocketNetwork:
 
         return WindowsNetwork()
     return SocketNetwork()
+
+
+def be_punctual() -> None:
+    """Ask the system to run this process as soon as something is due, by what this user may ask for."""
+    system: str = sys.platform
+    if system == "linux":
+        from ccp_assess.probe.systems.linux import ask_for_short_turns  # noqa: PLC0415 -- as above
+
+        ask_for_short_turns()
+    elif system == "win32":
+        from ccp_assess.probe.systems.windows import ask_for_fine_timers  # noqa: PLC0415 -- the same
+
+        ask_for_fine_timers()

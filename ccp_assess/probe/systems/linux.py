@@ -7,7 +7,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import os
+import platform
 import select
 import selectors
 import socket
@@ -253,7 +256,27 @@ class LinuxNetwork(ListeningNetwork):
         return rtt_us * 1000 if rtt_us and not repeated else None
 
 
+_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}  # <asm/unistd.h>
+_TURN_NS = 100_000
+
 _TOO_BIG = {(3, 4, ORIGIN_ICMP), (2, 0, ORIGIN_ICMP6)}
+
+
+def ask_for_short_turns() -> None:
+    """Get the processor soon after waking: real time where this user may, else short turns, which everyone may ask for.
+
+    On busy cores a process waits for its turn; since Linux 6.12 one that asks for short turns (``sched_setattr``,
+    0.1 ms) gets them earlier. Older kernels take no notice.
+    """
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
+    except OSError:
+        number = _SCHED_SETATTR.get(platform.machine())
+        if number is not None:
+            # struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period
+            wanted = struct.pack("=IIQiIQQQ", 48, os.SCHED_OTHER, 0, os.nice(0), 0, _TURN_NS, 0, 0)
+            with contextlib.suppress(OSError):
+                ctypes.CDLL(None, use_errno=True).syscall(number, 0, wanted, 0)
 
 
 def _clock_offset() -> tuple[int, int]:

@@ -24,6 +24,8 @@ TCP_NOSYNRETRIES, TCP_FAIL_CONNECT_ON_ICMP_ERROR, TCP_ICMP_ERROR_INFO = 9, 18, 1
 IP_DONTFRAGMENT = 14
 ICMP_ERROR_INFO_BYTES = 36
 
+HIGH_PRIORITY_CLASS = 0x80  # <winbase.h>
+
 ECHO_WAIT_MS = 2_000
 MOST_WAITING = 192
 """Echo calls that wait at the same time, a thread each."""
@@ -212,6 +214,16 @@ def heard_from_echo(
 
 
 # ---------------------------------------------------------------- the system's functions
+
+
+def ask_for_fine_timers() -> None:
+    """Let timers tick every millisecond in place of 15.6, and let this process go first; no rights needed."""
+    loader: Any = ctypes
+    with contextlib.suppress(OSError, AttributeError):
+        loader.WinDLL("winmm.dll").timeBeginPeriod(1)
+        kernel = loader.WinDLL("kernel32.dll")
+        kernel.GetCurrentProcess.restype = ctypes.c_void_p
+        kernel.SetPriorityClass(ctypes.c_void_p(kernel.GetCurrentProcess()), HIGH_PRIORITY_CLASS)
 
 
 def parse_echo_reply(reply: bytes, pointer_bytes: int) -> EchoResult | None:
