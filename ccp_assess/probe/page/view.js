@@ -59,10 +59,17 @@ function card(row, longest) {
     const told = plan.verdicts[verdict];
     item.append(make('p', { class: `verdict ${told.level}` }, make('span', { class: 'mark', 'aria-hidden': 'true' }, MARKS[told.level]), told.title));
     item.append(make('p', {}, told.text));
-    if (told.change) item.append(make('p', { class: 'change' }, told.change.replace('{relays}', row.relays.map((relay) => relay.host).join(', '))));
+    if (told.change) item.append(change(told.change, row));
   }
   item.append(details(row));
   return item;
+}
+
+/** What to change; the relays that the sentence speaks of stand below it, easy to copy. */
+function change(text, row) {
+  const names = text.includes('{relays}') ? row.relays.map((relay) => make('li', {}, relay.host)) : [];
+  const list = names.length ? make('ul', {}, ...names) : null;
+  return make('div', { class: 'change' }, text.replace('{relays}', names.length > 1 ? 'these names' : 'this name'), list);
 }
 
 function details(row) {
