@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ccp_assess.endpoints import read_endpoints
 from ccp_assess.probe.asn import read_asn_table
+from ccp_assess.probe.beside import Beside
 from ccp_assess.probe.computer import Computer, computer_document, held_against_requirements, look_at_computer
 from ccp_assess.probe.diagnosis import diagnose
 from ccp_assess.probe.document import probe_document
@@ -23,7 +24,7 @@ from ccp_assess.probe.targets import RegionTargets, read_service_names, region_t
 from ccp_assess.probe.traced import ProbedPath
 from ccp_assess.probe.verdicts_reach import ReachView
 from ccp_assess.probe.verdicts_way import WayView
-from ccp_assess.probe.ways import Effort, Progress, delay_parts, measure_ways, trace_relays, with_owners
+from ccp_assess.probe.ways import FULL_ROUNDS, Effort, Progress, delay_parts, measure_ways, trace_relays, with_owners
 from ccp_assess.ranges import read_ranges
 
 
@@ -128,19 +129,17 @@ def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict
     proxies = read_proxy_settings(option=options.proxy, pac=options.pac, timeout_s=1.0)
     began = datetime.now(UTC)
     tell(f"reaching {len(regions)} Regions", 0, 3)
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        tracing: list[Future[dict[str | None, ProbedPath]]] = []
+    tracing: list[Beside[dict[str | None, ProbedPath]]] = []
 
-        def trace(record: dict[str, Any]) -> None:
-            if record.get("relays"):
-                rounds = 3 if options.full else 1
-                tracing.append(beside.submit(trace_relays, record["relays"], rounds=rounds, source=options.source))
+    def trace(record: dict[str, Any]) -> None:
+        rows = record.get("relays")
+        if rows:
+            rounds = FULL_ROUNDS if options.full else 1
+            tracing.append(Beside(partial(trace_relays, rows, rounds=rounds, source=options.source)))
 
-        reach = probe_reach(
-            regions, FULL if options.full else QUICK, surroundings(proxies), trace, source=options.source
-        )
-        tell("tracing paths", 1, 3)
-        udp = tracing[0].result() if tracing else {}
+    reach = probe_reach(regions, FULL if options.full else QUICK, surroundings(proxies), trace, source=options.source)
+    tell("tracing paths", 1, 3)
+    udp = tracing[0].result() if tracing else {}
     reach = with_local_addresses(reach, options.source)
     effort = Effort(
         full=options.full,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ccp_assess.probe.asn import AsnTable
+from ccp_assess.probe.beside import Beside
 from ccp_assess.probe.delays import split_delay
 from ccp_assess.probe.document import best_relay, stands_in_region
 from ccp_assess.probe.measure import probe_mtu, probe_nat, run_trains, trace_paths
@@ -105,15 +106,15 @@ def measure_ways(
     relays = _answering_relays(reach, effort)
     if not effort.full or not relays:
         return ways
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        # A NAT is asked by silence, which disturbs nobody: the trains run meanwhile.
-        nat = beside.submit(probe_nat, list(relays.values()), idle_s=_silences_s(effort.idle_s))
-        tell("measuring packet sizes", 2, 4)
-        sizes = probe_mtu(list(relays.values()))
-        tell(f"sending trains for {effort.seconds:.0f} s", 3, 4)
-        trains = run_trains(list(relays.values()), seconds=effort.seconds, calls=effort.calls)
-        tell("waiting for the NAT", 3, 4)
-        translation = nat.result()
+    targets = list(relays.values())
+    # A NAT is asked by silence, which disturbs nobody: the trains run meanwhile.
+    nat = Beside(partial(probe_nat, targets, idle_s=_silences_s(effort.idle_s)))
+    tell("measuring packet sizes", 2, 4)
+    sizes = probe_mtu(targets)
+    tell(f"sending trains for {effort.seconds:.0f} s", 3, 4)
+    trains = run_trains(targets, seconds=effort.seconds, calls=effort.calls)
+    tell("waiting for the NAT", 3, 4)
+    translation = nat.result()
     return {
         code: replace(
             way,
