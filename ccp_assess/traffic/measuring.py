@@ -738,6 +738,10 @@ def median_of(values: npt.NDArray[np.float64], count: int) -> float:
     return values[middle] if count % 2 else (values[middle - 1] + values[middle]) / 2.0
 
 
+STEEP_SLOPE = 1e-3
+"""Ten times what a quartz may be wrong by: beyond it, steps and slopes are told apart [ms per ms]."""
+
+
 @kernel
 def finish(
     streams: Table, start: int, stop: int, seconds: Table, counts: Numbers, slopes: npt.NDArray[np.float64]
@@ -762,7 +766,16 @@ def finish(
                         slopes[n] = (s.skew_transit_ms[j] - s.skew_transit_ms[k]) / apart
                         n += 1
             if n > 0:
-                s.skew_ppm = -median_of(slopes, n) * 1e6  # a fast sender makes transit times shrink
+                slope = median_of(slopes, n)
+                n = 0
+                for j in range(1, s.skew_count):
+                    apart = s.skew_time_ms[j] - s.skew_time_ms[j - 1]
+                    if apart > 0:
+                        slopes[n] = (s.skew_transit_ms[j] - s.skew_transit_ms[j - 1]) / apart
+                        n += 1
+                # a clock runs wrong all the time; what goes in steps is a sender that stopped and fell behind
+                if abs(slope) < STEEP_SLOPE or abs(median_of(slopes, n)) > abs(slope) / 2.0:
+                    s.skew_ppm = -slope * 1e6  # a fast sender makes transit times shrink
     return stop
 
 

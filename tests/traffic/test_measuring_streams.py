@@ -265,6 +265,16 @@ def test_a_pause_of_the_sender_is_no_skew_of_its_clock():
     assert stream["skew_ppm"] == pytest.approx(0, abs=2)
 
 
+def test_a_sender_that_stalls_again_and_again_has_no_wrong_clock_but_a_fast_one_has():
+    stall_ns = 420_000_000
+    stalled = [(START_NS + k * 20_000_000 + (k // 300) * stall_ns, k, 960 * k, 111) for k in range(1_500)]
+    (stream,), _ = measured(rows_of(stalled))
+    assert np.isnan(stream["skew_ppm"])
+    fast = [(START_NS + round(k * 20_000_000 * (1 - 2e-3)), k, 960 * k, 111) for k in range(1_500)]
+    (stream,), _ = measured(rows_of(fast))
+    assert stream["skew_ppm"] == pytest.approx(2_000, abs=10)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_packets_out_of_order_leave_the_clock_rate_and_the_playout_alone(seed):
     rng = random.Random(seed)
