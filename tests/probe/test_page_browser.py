@@ -25,6 +25,7 @@ RELAYS = {
     "eu-west-2": "turnnlb-1dc64a459ead57ea.elb.eu-west-2.amazonaws.com",
     "us-east-1": "turnnlb-31a7fe8a79c27929.elb.us-east-1.amazonaws.com",
 }
+SECOND_RELAY, SECOND_ADDRESS = "turnnlb-7a9b8e750cec315a.elb.us-east-1.amazonaws.com", "15.193.6.21"
 
 
 def site(number, office, **way):
@@ -44,8 +45,17 @@ SITES = {
     "portal": site(9, {"captive_portal": True}),
     "no udp allowed": site(10, {}),
     "one region down": site(11, {}),
+    "one relay silent": site(12, {}),
 }
 SITES["one region down"]["ways"]["us-east-1"]["down"] = True
+
+ONE_RELAY_SILENT = f"""table ip narrow {{
+chain passing {{
+type filter hook forward priority -10
+ip daddr {SECOND_ADDRESS} udp dport 3478 drop
+}}
+}}
+"""
 
 VERDICTS = {
     "open": ["audio_open"],
@@ -116,11 +126,18 @@ def agents(bench_needs, tmp_path_factory):
     table = folder / "endpoints.csv"
     rows = ["region_code,role,host,port,transport"]
     rows += [f"{code},media_relay,{host},3478,udp" for code, host in RELAYS.items()]
+    rows += [f"us-east-1,media_relay,{SECOND_RELAY},3478,udp"]
     rows += [f"{code},signalling,x.transport.connect.{code}.amazonaws.com,443,tcp" for code in RELAYS]
     table.write_text("\n".join(rows) + "\n")
     page_file = write_page(folder / "probe.html", endpoints=table, site_id="DEN <b>1</b>")
-    plan = {"regions": {"eu-west-2": {"addresses": ["15.193.5.20"]}, "us-east-1": {"addresses": ["15.193.6.20"]}}}
-    with bench(plan | {"sites": SITES}) as running, playwright.sync_playwright() as driver:
+    regions = {
+        "eu-west-2": {"addresses": ["15.193.5.20"]},
+        "us-east-1": {"addresses": ["15.193.6.20", SECOND_ADDRESS]},
+    }
+    names = {RELAYS["us-east-1"]: ["15.193.6.20"], SECOND_RELAY: [SECOND_ADDRESS]}
+    plan = {"regions": regions, "names": names, "sites": SITES}
+    with bench(plan) as running, playwright.sync_playwright() as driver:
+        running.change_firewall(ONE_RELAY_SILENT, "one relay silent")
         opened = {}
         try:
             for at in SITES:
@@ -158,6 +175,13 @@ def test_one_region_that_is_down_does_not_hide_the_other(agents):
     assert agents["one region down"].summary.startswith(
         "1 of 2 Regions is ready for calls from here. Fastest: Europe (London)"
     )
+
+
+def test_one_silent_relay_of_a_region_is_named(agents):
+    agent = agents["one relay silent"]
+    rows = {row["region_code"]: row["verdicts"] for row in agent.document["regions"]}
+    assert rows == {"eu-west-2": ["audio_open"], "us-east-1": ["audio_partly"]}
+    assert f"{SECOND_RELAY}: UDP 3478 no answer, TCP 3478 answered" in agent.page.text_content("#region-us-east-1")
 
 
 @pytest.mark.parametrize("at", ["open", "upgrade stripped", "not trusted", "allocate dropped"])

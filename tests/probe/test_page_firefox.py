@@ -15,7 +15,7 @@ from bench_wan import bench, inside
 
 from ccp_assess.probe.page import write_page
 
-pytestmark = [pytest.mark.browser, pytest.mark.root]
+pytestmark = [pytest.mark.browser, pytest.mark.root, pytest.mark.long]
 
 PORT = 2828
 RTT_MS = 60.0
