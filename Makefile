@@ -32,6 +32,7 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.selection
+	$(BIN)/python -m benchmarks.probing
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python tools/fuzz_parsers.py --seconds 300
