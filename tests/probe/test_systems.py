@@ -162,6 +162,14 @@ def test_a_flow_that_is_closed_or_unknown_fails_by_an_event(network):
     assert of(SendFailed, heard(network, has(SendFailed)))[0].error == "EPERM"
 
 
+def test_nothing_is_heard_of_a_closed_flow_by_who_comes_next(network, relay):
+    network.perform(0, OpenUdp(flow=1, remote=("127.0.0.1", relay)))
+    network.perform(0, Send(flow=1, data=b"x", token=1))
+    network.perform(0, OpenUdp(flow=2))
+    network.perform(0, Close(flow=1))
+    assert {event.flow for event in heard(network, lambda _found: False, 0.2)} == {2}
+
+
 def test_waiting_ends_when_its_time_has_come(network):
     until = network.now_ns() + 5_000_000
     assert network.wait(until) == []

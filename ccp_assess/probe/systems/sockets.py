@@ -137,6 +137,7 @@ class SocketNetwork:
                 channel = self.channels.get((owner, action.flow))
                 if channel is not None:
                     self._close(channel)
+                self.heard = [(whose, one) for whose, one in self.heard if not _is_of(whose, one, owner, action.flow)]
             case Resolve():
                 threading.Thread(target=self._resolve, args=(owner, action), daemon=True).start()
 
@@ -397,8 +398,13 @@ class SocketNetwork:
             while self._wake_reader.recv(4096):
                 pass
         with self._lock:
-            self.heard.extend(self._from_threads)
-            self._from_threads.clear()
+            arrived, self._from_threads = self._from_threads, []
+        # What a thread brings of a flow that was closed meanwhile is of no use to anyone.
+        self.heard += [
+            (owner, event)
+            for owner, event in arrived
+            if isinstance(event, Resolved) or (owner, getattr(event, "flow", None)) in self.channels
+        ]
 
     def _resolve(self, owner: int, action: Resolve) -> None:
         error = None
@@ -412,6 +418,10 @@ class SocketNetwork:
             error = type(failed).__name__
         found = Resolved(token=action.token, addresses=addresses, time_ns=time.perf_counter_ns(), error=error)
         self.from_thread(owner, found)
+
+
+def _is_of(whose: int, event: Event, owner: int, flow: int) -> bool:
+    return whose == owner and getattr(event, "flow", None) == flow
 
 
 def _set_ttl(channel: Channel, ttl: int) -> None:
