@@ -175,7 +175,7 @@ COLUMNS: dict[str, Column] = {
         ),
         _column("longest_gap_ms", "number", "ms", "Longest gap", "Longest time between two arrivals."),
         _column("burst_ratio", "number", "", "Burst ratio", "BurstR of G.107: 1 is random loss."),
-        _column("late_pct", "number", "%", "Late", "Arrived too late for the jitter buffer (discard rate, RFC 3611)."),
+        _column("late_pct", "number", "%", "Late", "Speech missing at its playout in a simulated jitter buffer (after WebRTC NetEq)."),
         _column("packetization_ms", "number", "ms", "Packetization", "Time that one packet covers; 20 ms as a rule."),
         _column("playout_ms", "number", "ms", "Playout", "Delay that the jitter buffer adds."),
         _column("clock_skew_ppm", "number", "ppm", "Clock skew", "Sender's clock against the capture's."),
