@@ -1,20 +1,18 @@
-"""Read captures whole: blocks, records, packets, flows, streams, in stages that run side by side.
+"""Read captures whole: blocks, records, packets, flows, streams, in stages that workers share.
 
-A reader fills buffers, finds their records and follows each frame to its transport header; flows and media are
-attributed; streams are measured. The heavy steps are compiled and run without the interpreter's lock. Every stage sees
-packets in the order of the capture, so that the result cannot depend on how the work is cut or shared.
+The first stage fills buffers, finds their records and follows each frame to its transport header; the second attributes
+packets to flows; the third measures streams. The heavy steps are compiled and run without the interpreter's lock. Every
+stage sees packets in the order of the capture, so that the result cannot depend on how the work is cut or shared.
 """
 
 from __future__ import annotations
 
 import os
-import queue
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,11 +32,16 @@ from ccp_assess.wire.rtp import MEDIA
 Bytes = npt.NDArray[np.uint8]
 Table = npt.NDArray[np.void]
 
-BLOCK_BYTES = 4 << 20
-ROWS = 32_768
+BLOCK_BYTES = 1 << 20
+"""A block with its rows stays in the second-level cache of a processor from reading to tracking."""
+
+ROWS = 8_192
 """Frames of one block at most; more small ones wait for the next."""
 
-MEDIA_ROWS = 49_152
+MEDIA_ROWS = 16_384
+BLOCKS = 3
+"""Blocks, and tables of media, that are on their way at a time."""
+
 COOKED_AND_ANY = (113, 276)
 """Link types whose captures may show one frame on several interfaces."""
 
@@ -56,6 +59,7 @@ class _Block:
     side: Bytes
     count: int = 0
     packet_count: int = 0
+    tracked: int = 0
     first_number: int = 0
     done_bytes: int = 0
     watch_copies: bool = False
@@ -247,159 +251,165 @@ def _decode(block: _Block, interfaces: InterfaceTable, state: DecoderState, skip
 class _Work:
     """The stages and what they remember."""
 
-    def __init__(self, readers: list[FileReader], interfaces: InterfaceTable, skips: npt.NDArray[np.int64]) -> None:
+    def __init__(
+        self, readers: list[FileReader], interfaces: InterfaceTable, skips: npt.NDArray[np.int64], block_bytes: int
+    ) -> None:
         self.readers = readers
         self.interfaces = interfaces
         self.skips = skips
+        self.files = _SingleFile(readers[0], block_bytes) if len(readers) == 1 else _SeveralFiles(readers, block_bytes)
         self.decoder = DecoderState()
         self.tracker = TrackerState()
         self.measuring = MeasuringState()
         self.on_packets: Callable[[Table], None] | None = None
+        self.done_bytes = 0
+        self.frames = 0
+        self.is_read = False
+        self.is_tracked = False
+        self.media: Table | None = None  # the rows that tracking fills
+        self.empty_blocks = deque(_new_block(block_bytes + SPARE_BYTES) for _ in range(BLOCKS))
+        self.decoded_blocks: deque[_Block] = deque()
+        self.empty_media: deque[Table] = deque(np.empty(MEDIA_ROWS, MEDIA) for _ in range(BLOCKS))
+        self.filled_media: deque[tuple[Table, int]] = deque()
 
-    def read(self, files: _SingleFile | _SeveralFiles, block: _Block, number: int) -> bool:
+    def may_read(self) -> bool:
+        """Tell whether a block is free and the files go on."""
+        return bool(self.empty_blocks) and not self.is_read
+
+    def read(self) -> None:
         """Fill a block with frames and decode them."""
-        more = files.next(block)
-        block.first_number = number
+        block = self.empty_blocks.popleft()
+        if not self.files.next(block):
+            self.is_read = True
+            return
+        block.first_number = self.frames
+        self.frames += block.count
         block.done_bytes = sum(reader.source.done_bytes for reader in self.readers)
         block.watch_copies = len(self.readers) > 1 or self._one_frame_may_come_twice()
-        block.packet_count = _decode(block, self.interfaces, self.decoder, self.skips) if more else 0
-        return more
+        block.packet_count = _decode(block, self.interfaces, self.decoder, self.skips)
+        block.tracked = 0
+        self.decoded_blocks.append(block)
 
     def _one_frame_may_come_twice(self) -> bool:
         names = self.interfaces.names
         rows = self.interfaces.rows[: len(names)]
         return self.readers[0].format == "pcapng" or bool(np.isin(rows["link_type"], COOKED_AND_ANY).any())
 
-    def track(self, block: _Block, media: Table) -> Iterator[int]:
-        """Attribute a block's packets; yield each time that rows of media are ready."""
-        if self.on_packets is not None and block.packet_count:
-            self.on_packets(block.packets[: block.packet_count].copy())
-        start = 0
-        while start < block.packet_count:
-            start, rows = self.tracker.run(block.buffer, block.side, block.packets, start, block.packet_count, media)
-            if rows:
-                yield rows
+    def may_track(self) -> bool:
+        """Tell whether packets wait, or the last rows of media."""
+        if self.is_tracked or (self.media is None and not self.empty_media):
+            return False
+        return bool(self.decoded_blocks) or self.is_read
 
-
-class _Stopped(Exception):  # noqa: N818  (a signal between threads, not an error)
-    """The other side of a queue has gone."""
-
-
-class _Channel:
-    """A queue between two stages that either side can close."""
-
-    def __init__(self, size: int, stop: threading.Event) -> None:
-        self._queue: queue.Queue[Any] = queue.Queue(size)
-        self._stop = stop
-
-    def put(self, item: Any) -> None:
-        """Hand an item on."""
-        while not self._stop.is_set():
-            try:
-                self._queue.put(item, timeout=0.2)
-            except queue.Full:
-                continue
+    def track(self) -> None:
+        """Attribute a block's packets; hand rows of media on when they are full, wherever that is in a block."""
+        if self.media is None:
+            self.media = self.empty_media.popleft()
+        if not self.decoded_blocks:
+            self.filled_media.append((self.media, self.tracker.take_media()))
+            self.is_tracked = True
             return
-        raise _Stopped
+        block = self.decoded_blocks[0]
+        if self.on_packets is not None and block.packet_count and not block.tracked:
+            self.on_packets(block.packets[: block.packet_count].copy())
+        block.tracked = self.tracker.run(
+            block.buffer, block.side, block.packets, block.tracked, block.packet_count, self.media
+        )
+        if block.tracked < block.packet_count:
+            self.filled_media.append((self.media, self.tracker.take_media()))
+            self.media = None
+            return
+        self.done_bytes = block.done_bytes
+        self.empty_blocks.append(self.decoded_blocks.popleft())
 
-    def get(self) -> Any:
-        """Take the next item."""
-        while True:
-            try:
-                return self._queue.get(timeout=0.2)
-            except queue.Empty:
-                if self._stop.is_set():
-                    raise _Stopped from None
+    def may_measure(self) -> bool:
+        """Tell whether rows of media wait."""
+        return bool(self.filled_media)
 
-
-def _run_alone(work: _Work, files: _SingleFile | _SeveralFiles, capacity: int, progress: Callable[[int], None]) -> None:
-    blocks = (_new_block(capacity), _new_block(capacity))
-    number = 0
-    turn = 0
-    media = np.empty(MEDIA_ROWS, MEDIA)
-    while work.read(files, blocks[turn], number):
-        block = blocks[turn]
-        number += block.count
-        for rows in work.track(block, media):
-            work.measuring.run(media, rows)
-        progress(block.done_bytes)
-        turn = 1 - turn
+    def measure(self) -> None:
+        """Let rows of media arrive at their streams."""
+        media, count = self.filled_media.popleft()
+        self.measuring.run(media, count)
+        self.empty_media.append(media)
 
 
-def _run_together(
-    work: _Work, files: _SingleFile | _SeveralFiles, capacity: int, progress: Callable[[int], None]
-) -> None:
-    """Read and decode in one thread, attribute in another, measure in this one."""
-    stop = threading.Event()
-    empty = _Channel(4, stop)
-    decoded = _Channel(4, stop)
-    free_media = _Channel(4, stop)
-    measured = _Channel(4, stop)
-    for _ in range(3):
-        empty.put(_new_block(capacity))
-        free_media.put(np.empty(MEDIA_ROWS, MEDIA))
+@dataclass
+class _Stage:
+    """One step of the work; one worker at a time does it, so that it sees everything in order."""
 
-    def guarded(stage: Callable[[], None], out: _Channel) -> Callable[[], None]:
-        def run() -> None:
-            with suppress(_Stopped):
-                try:
-                    stage()
-                except _Stopped:
-                    raise
-                except BaseException as error:  # noqa: BLE001  (it is raised again in the main thread)
-                    out.put(error)
+    is_ready: Callable[[], bool]
+    run: Callable[[], None]
+    is_busy: bool = False
 
-        return run
 
-    def read() -> None:
-        number = 0
-        previous: _Block | None = None
-        while True:
-            block = empty.get()
-            if not work.read(files, block, number):
-                break
-            number += block.count
-            if previous is not None:
-                decoded.put(previous)
-            previous = block
-        if previous is not None:
-            decoded.put(previous)
-        decoded.put(None)
+class _Crew:
+    """Workers that share the stages: whoever is free takes the step that is furthest on."""
 
-    def attribute() -> None:
-        while True:
-            block = decoded.get()
-            if block is None or isinstance(block, BaseException):
-                measured.put(block)
-                return
-            media = free_media.get()
-            for rows in work.track(block, media):
-                measured.put((media, rows, block.done_bytes))
-                media = free_media.get()
-            free_media.put(media)
-            empty.put(block)
+    def __init__(self, work: _Work) -> None:
+        self._work = work
+        self._stages = (
+            _Stage(work.may_measure, work.measure),
+            _Stage(work.may_track, work.track),
+            _Stage(work.may_read, work.read),
+        )
+        self._change = threading.Condition()
+        self._error: BaseException | None = None
+        self._stop = False
 
-    threads = [
-        threading.Thread(target=guarded(read, decoded), daemon=True, name="ccp-assess-read"),
-        threading.Thread(target=guarded(attribute, measured), daemon=True, name="ccp-assess-attribute"),
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        while True:
-            item = measured.get()
-            if item is None:
-                break
-            if isinstance(item, BaseException):
-                raise item
-            media, rows, done = item
-            work.measuring.run(media, rows)
-            free_media.put(media)
-            progress(done)
-    finally:
-        stop.set()
+    def run(self, workers: int, progress: Callable[[int], None]) -> None:
+        """Do all of the work.
+
+        Parameters
+        ----------
+        workers
+            This thread and so many less one others.
+        progress
+            Called in this thread with the bytes read so far.
+        """
+        threads = [
+            threading.Thread(target=self._join_in, daemon=True) for _ in range(min(workers, len(self._stages)) - 1)
+        ]
         for thread in threads:
-            thread.join()
+            thread.start()
+        try:
+            self._join_in(progress)
+        finally:
+            with self._change:
+                self._stop = True
+                self._change.notify_all()
+            for thread in threads:
+                thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _join_in(self, progress: Callable[[int], None] | None = None) -> None:
+        told = 0
+        while (stage := self._next_stage()) is not None:
+            error: BaseException | None = None
+            try:
+                stage.run()
+            except BaseException as caught:  # noqa: BLE001  (it is raised again where the work was begun)
+                error = caught
+            with self._change:
+                stage.is_busy = False
+                self._error = self._error or error
+                self._change.notify_all()
+            if progress is not None and self._work.done_bytes > told:
+                told = self._work.done_bytes
+                progress(told)
+
+    def _next_stage(self) -> _Stage | None:
+        """Take a stage that has something to do; wait for one; ``None`` at the end of the work."""
+        with self._change:
+            while not self._stop and self._error is None:
+                for stage in self._stages:
+                    if not stage.is_busy and stage.is_ready():
+                        stage.is_busy = True
+                        return stage
+                if self._work.is_tracked and not any(stage.is_busy for stage in self._stages):
+                    return None
+                self._change.wait(0.5)
+            return None
 
 
 def _open_all(
@@ -444,7 +454,7 @@ def scan(
     progress
         Called with the bytes read so far and all bytes (``None`` if unknown).
     on_packets
-        Called with rows of ``ccp_assess.wire.columns.PACKET`` as they are decoded, in another thread.
+        Called with rows of ``ccp_assess.wire.columns.PACKET`` as they are decoded, in whichever thread works on them.
 
     Returns
     -------
@@ -475,13 +485,10 @@ def scan(
         if progress is not None:
             progress(done, total)
 
-    work = _Work(readers, interfaces, skips)
+    work = _Work(readers, interfaces, skips, max(block_bytes or BLOCK_BYTES, 1_024))
     work.on_packets = on_packets
-    size = max(block_bytes or BLOCK_BYTES, 1_024)
-    files = _SingleFile(readers[0], size) if len(readers) == 1 else _SeveralFiles(readers, size)
     try:
-        run = _run_alone if (workers or os.cpu_count() or 1) == 1 else _run_together
-        run(work, files, size + SPARE_BYTES, report)
+        _Crew(work).run(workers or os.cpu_count() or 1, report)
     finally:
         for reader in readers:
             reader.source.close()

@@ -18,8 +18,9 @@ import numpy.typing as npt
 from ccp_assess.traffic.playout import FIELDS as PLAYOUT_FIELDS
 from ccp_assess.traffic.playout import play
 from ccp_assess.traffic.streams import SECOND_ROW
+from ccp_assess.units import NS_PER_S
 from ccp_assess.wire.compiled import helper, inlined, kernel
-from ccp_assess.wire.hashing import mixed
+from ccp_assess.wire.hashing import EMPTY, entry_of, has_bits_of, mixed, row_of
 from ccp_assess.wire.rtp import MEDIA, RTCP, STATIC_CLOCK_RATES_HZ
 
 Table = npt.NDArray[np.void]
@@ -63,6 +64,9 @@ STREAM = np.dtype(
         ("used", np.bool_),
         ("valid", np.bool_),
         ("basis", np.uint8),
+        ("queued", np.int32),  # rows of media that wait to be measured
+        ("queue_stop", np.int32),  # where they end among the sorted ones
+        ("queue_next", np.int32),  # stream whose rows come after, -1 at the end
         ("packets", np.int64),
         ("first_ns", np.int64),
         ("last_ns", np.int64),
@@ -176,17 +180,34 @@ def key_of(flow: int, path: int, ssrc: int) -> int:
 
 
 @helper
-def fill_index(streams: Table, count: int, index: npt.NDArray[np.int32]) -> None:
+def fill_index(streams: Table, count: int, index: Numbers) -> None:
     """Enter all streams into the hash index."""
     mask = len(index) - 1
     for k in range(len(index)):
-        index[k] = -1
+        index[k] = EMPTY
     for k in range(count):
         s = streams[k]
-        slot = key_of(s.flow, s.path, s.ssrc) & mask
+        key = key_of(s.flow, s.path, s.ssrc)
+        slot = key & mask
         while index[slot] >= 0:
             slot = (slot + 1) & mask
-        index[slot] = k
+        index[slot] = entry_of(key, k)
+
+
+@inlined
+def find_stream(row: np.void, key: int, streams: Table, index: Numbers) -> tuple[int, int]:
+    """Look up the stream of a row of media; -1 if there is none yet, and the place in the index."""
+    mask = len(index) - 1
+    slot = key & mask
+    while True:
+        entry = index[slot]
+        if entry < 0:
+            return -1, slot
+        if has_bits_of(entry, key):
+            s = streams[row_of(entry)]
+            if s.ssrc == row.ssrc and s.flow == row.flow and s.path == row.path:
+                return row_of(entry), slot
+        slot = (slot + 1) & mask
 
 
 @inlined
@@ -456,18 +477,17 @@ def is_restart(s: np.void, sequence: int, timestamp: int, time_ns: int) -> bool:
     return True
 
 
-@helper
-def measure(s: np.void, stream: int, row: np.void, seconds: Table, counts: Numbers) -> None:
+@inlined
+def measure_one(s: np.void, stream: int, row: np.void, seconds: Table, counts: Numbers) -> None:
     """Let one packet arrive at its stream."""
     time_ns = row.time_ns
     sequence = np.int64(row.sequence)
     timestamp = np.int64(row.timestamp)
     kind = np.int64(row.payload_type)
     s.relayed = row.relayed
-    second = time_ns // 1_000_000_000
-    if second != s.second:
+    if np.uint64(time_ns - s.second * NS_PER_S) >= np.uint64(NS_PER_S):
         flush_second(s, stream, seconds, counts)
-        s.second = second
+        s.second = time_ns // NS_PER_S
     first = s.packets == 0
     gap_ns = 0 if first else time_ns - s.last_ns
     timestamp_step = 0 if first else signed32(timestamp - np.int64(s.last_timestamp))
@@ -487,13 +507,23 @@ def measure(s: np.void, stream: int, row: np.void, seconds: Table, counts: Numbe
             elif signed32(timestamp - np.int64(s.high_timestamp)) > 0:
                 delta = (sequence - s.highest) & 0xFFFF
         if not restarted:
-            if delta > 0:
+            if delta == 1:
+                number = s.highest + 1
+                place = (number & (WINDOW - 1)) >> 6
+                bit = np.uint64(1) << np.uint64(number & 63)
+                word = s.seen[place]
+                s.seen[place] = word | bit
+                if number - WINDOW >= s.lowest:
+                    leave(s, word & bit != np.uint64(0))  # the place is that of the number which leaves
+                s.highest = number
+                s.unique += 1
+            elif delta > 0:
                 for k in range(1, delta + 1):
                     number = s.highest + k
-                    leaving = number - WINDOW
-                    if leaving >= s.lowest:
-                        leave(s, is_seen(s, leaving))
-                    clear_seen(s, number)
+                    if number - WINDOW >= s.lowest:
+                        leave(s, is_seen(s, number))  # the place is that of the number which leaves
+                    if k < delta:
+                        clear_seen(s, number)
                 s.highest += delta
                 set_seen(s, s.highest)
                 s.unique += 1
@@ -532,11 +562,15 @@ def measure(s: np.void, stream: int, row: np.void, seconds: Table, counts: Numbe
     late = 0
     if not restarted:
         s.ticks += timestamp_step
-        verdict = plausible_pair(delta, timestamp_step, gap_ns)
-        if verdict != 0:
+        if delta == 1 and 0 <= timestamp_step <= 200_000:
             s.pairs += 1
-            if verdict > 0:
-                s.plausible += 1
+            s.plausible += 1
+        else:
+            verdict = plausible_pair(delta, timestamp_step, gap_ns)
+            if verdict != 0:
+                s.pairs += 1
+                if verdict > 0:
+                    s.plausible += 1
         if timestamp_step != 0:
             s.timestamp_steps += 1
         if gap_ns > s.longest_gap_ns:
@@ -610,13 +644,22 @@ def measure(s: np.void, stream: int, row: np.void, seconds: Table, counts: Numbe
     s.last_type = kind
 
 
+@helper
+def measure(s: np.void, stream: int, rows: Table, start: int, stop: int, seconds: Table, counts: Numbers) -> None:
+    """Let packets arrive at their stream."""
+    for k in range(start, stop):
+        measure_one(s, stream, rows[k], seconds, counts)
+
+
 @kernel
 def accumulate(
     media: Table,
     start: int,
     stop: int,
+    whose: npt.NDArray[np.int32],
+    sorted_rows: Table,
     streams: Table,
-    index: npt.NDArray[np.int32],
+    index: Numbers,
     rebuild: bool,
     candidates: Table,
     waiting: Table,
@@ -625,10 +668,15 @@ def accumulate(
 ) -> tuple[int, int]:
     """Let packets of media arrive at their streams.
 
+    The rows are sorted by stream first (in order of arrival within each), so that a stream takes all of its rows while
+    what is known of it lies in the nearest cache.
+
     Parameters
     ----------
     media, start, stop
         Rows of ``ccp_assess.wire.rtp.MEDIA`` in order of arrival.
+    whose, sorted_rows
+        Room for the stream of each row, and for the rows sorted by stream.
     streams, index, rebuild
         Streams and their hash index; whether it must be made anew.
     candidates, waiting
@@ -641,84 +689,122 @@ def accumulate(
     next_row, status
         First row that was not taken, and why it stopped there.
     """
-    mask = len(index) - 1
     if rebuild:
         fill_index(streams, counts[N_STREAMS], index)
-    for number in range(start, stop):
-        if counts[N_SECONDS] + 2 * CANDIDATE_ROWS > len(seconds):
-            return number, SECONDS_FULL
+    first = -1
+    queued = 0
+    status = DONE
+    number = start
+    while number < stop:
+        if counts[N_SECONDS] + queued + 2 * CANDIDATE_ROWS > len(seconds):
+            status = SECONDS_FULL
+            break
         row = media[number]
         key = key_of(row.flow, row.path, row.ssrc)
-        slot = key & mask
-        found = -1
-        while True:
-            candidate = np.int64(index[slot])
-            if candidate < 0:
-                break
-            s = streams[candidate]
-            if s.ssrc == row.ssrc and s.flow == row.flow and s.path == row.path:
-                found = candidate
-                break
-            slot = (slot + 1) & mask
+        found, slot = find_stream(row, key, streams, index)
+        whose[number] = -1
         if found >= 0:
+            s = streams[found]
             if row.payload_type == RTCP:
-                streams[found].rtcp += 1
+                s.rtcp += 1
             else:
-                measure(streams[found], found, row, seconds, counts)
-            continue
-        counts[CLOCK] += 1
-        base = ((key >> 40) & (CANDIDATE_SETS - 1)) * WAYS
-        chosen = -1
-        oldest = base
-        for way in range(base, base + WAYS):
-            c = candidates[way]
-            if c.last_use > 0 and c.ssrc == row.ssrc and c.flow == row.flow and c.path == row.path:
-                chosen = way
-                break
-            if c.last_use < candidates[oldest].last_use:
-                oldest = way
-        if chosen < 0:
-            if row.payload_type == RTCP:
-                continue
-            chosen = oldest
-            c = candidates[chosen]
-            if c.last_use > 0:
-                counts[EVICTED] += 1
-            c.flow = row.flow
-            c.path = row.path
-            c.ssrc = row.ssrc
-            c.rows = 0
-            c.rtcp = 0
-        c = candidates[chosen]
-        c.last_use = counts[CLOCK]
-        if row.payload_type == RTCP:
-            c.rtcp += 1
-            continue
-        if c.rows == CANDIDATE_ROWS:
-            half = CANDIDATE_ROWS // 2
-            for k in range(half):
-                waiting[chosen, k] = waiting[chosen, k + half]
-            c.rows = half
-        if c.rows + 1 >= LEAST_PACKETS and counts[N_STREAMS] >= len(streams):
-            return number, STREAMS_FULL
-        waiting[chosen, c.rows] = row
-        c.rows += 1
-        if c.rows < LEAST_PACKETS or not is_plausible(waiting[chosen], 0, c.rows):
-            continue
-        found = counts[N_STREAMS]
-        counts[N_STREAMS] += 1
+                whose[number] = found
+                if s.queued == 0:
+                    s.queue_next = first
+                    first = found
+                s.queued += 1
+                queued += 1
+        elif not wait(row, key, slot, streams, index, candidates, waiting, seconds, counts):
+            status = STREAMS_FULL
+            break
+        number += 1
+    at = 0
+    found = first
+    while found >= 0:
+        streams[found].queue_stop = at
+        at += np.int64(streams[found].queued)
+        found = np.int64(streams[found].queue_next)
+    for k in range(start, number):
+        found = np.int64(whose[k])
+        if found >= 0:
+            s = streams[found]
+            sorted_rows[s.queue_stop] = media[k]
+            s.queue_stop += 1
+    found = first
+    while found >= 0:
         s = streams[found]
-        s.flow = c.flow
-        s.path = c.path
-        s.ssrc = c.ssrc
-        s.used = True
-        s.rtcp = c.rtcp
-        for k in range(c.rows):
-            measure(s, found, waiting[chosen, k], seconds, counts)
-        c.last_use = 0
+        stop_of_rows = np.int64(s.queue_stop)
+        measure(s, found, sorted_rows, stop_of_rows - np.int64(s.queued), stop_of_rows, seconds, counts)
+        s.queued = 0
+        found = np.int64(s.queue_next)
+    return number, status
+
+
+@helper
+def wait(
+    row: np.void,
+    key: int,
+    slot: int,
+    streams: Table,
+    index: Numbers,
+    candidates: Table,
+    waiting: Table,
+    seconds: Table,
+    counts: Numbers,
+) -> bool:
+    """Let a packet of a source that is not yet believed wait, or make a stream of it; tell whether there is room."""
+    counts[CLOCK] += 1
+    base = ((key >> 40) & (CANDIDATE_SETS - 1)) * WAYS
+    chosen = -1
+    oldest = base
+    for way in range(base, base + WAYS):
+        c = candidates[way]
+        if c.last_use > 0 and c.ssrc == row.ssrc and c.flow == row.flow and c.path == row.path:
+            chosen = way
+            break
+        if c.last_use < candidates[oldest].last_use:
+            oldest = way
+    if chosen < 0:
+        if row.payload_type == RTCP:
+            return True
+        chosen = oldest
+        c = candidates[chosen]
+        if c.last_use > 0:
+            counts[EVICTED] += 1
+        c.flow = row.flow
+        c.path = row.path
+        c.ssrc = row.ssrc
         c.rows = 0
-        index[slot] = found
-    return stop, DONE
+        c.rtcp = 0
+    c = candidates[chosen]
+    c.last_use = counts[CLOCK]
+    if row.payload_type == RTCP:
+        c.rtcp += 1
+        return True
+    if c.rows == CANDIDATE_ROWS:
+        half = CANDIDATE_ROWS // 2
+        for k in range(half):
+            waiting[chosen, k] = waiting[chosen, k + half]
+        c.rows = half
+    if c.rows + 1 >= LEAST_PACKETS and counts[N_STREAMS] >= len(streams):
+        return False
+    waiting[chosen, c.rows] = row
+    c.rows += 1
+    if c.rows < LEAST_PACKETS or not is_plausible(waiting[chosen], 0, c.rows):
+        return True
+    found = counts[N_STREAMS]
+    counts[N_STREAMS] += 1
+    s = streams[found]
+    s.flow = c.flow
+    s.path = c.path
+    s.ssrc = c.ssrc
+    s.used = True
+    s.rtcp = c.rtcp
+    measure(s, found, waiting[chosen], 0, np.int64(c.rows), seconds, counts)
+    c.last_use = 0
+    c.rows = 0
+    index[slot] = entry_of(key, found)
+    return True
 
 
 @helper
@@ -785,7 +871,9 @@ class MeasuringState:
     def __init__(self, *, most_streams: int = MOST_STREAMS) -> None:
         self.most_streams = most_streams
         self.streams: Table = np.zeros(FIRST_STREAMS, STREAM)
-        self.index: npt.NDArray[np.int32] = np.full(4 * FIRST_STREAMS, -1, np.int32)
+        self.index: Numbers = np.full(4 * FIRST_STREAMS, EMPTY)
+        self.whose: npt.NDArray[np.int32] = np.empty(0, np.int32)
+        self.sorted_rows: Table = np.empty(0, MEDIA)
         self.rebuild = False
         self.candidates: Table = np.zeros(CANDIDATE_SETS * WAYS, CANDIDATE)
         self.waiting: Table = np.empty((CANDIDATE_SETS * WAYS, CANDIDATE_ROWS), MEDIA)
@@ -801,11 +889,14 @@ class MeasuringState:
         media, count
             Rows of ``ccp_assess.wire.rtp.MEDIA``; how many of them.
         """
+        if len(self.whose) < len(media):
+            self.whose = np.empty(len(media), np.int32)
+            self.sorted_rows = np.empty(len(media), MEDIA)
         start = 0
         while True:
             start, status = accumulate(
-                media, start, count, self.streams, self.index, self.rebuild, self.candidates, self.waiting,
-                self.seconds, self.counts,
+                media, start, count, self.whose, self.sorted_rows, self.streams, self.index, self.rebuild,
+                self.candidates, self.waiting, self.seconds, self.counts,
             )  # fmt: skip
             self.rebuild = False
             if status == DONE:
@@ -848,7 +939,7 @@ class MeasuringState:
             grown = np.zeros(min(2 * count, self.most_streams), STREAM)
             grown[:count] = self.streams
             self.streams = grown
-            self.index = np.full(4 * len(grown), -1, np.int32)
+            self.index = np.full(4 * len(grown), EMPTY)
         else:
             gone = np.argsort(self.streams["packets"], kind="stable")[: count // 8]
             kept = np.ones(count, np.bool_)

@@ -287,25 +287,22 @@ class TrackerState:
             self.stun_rows.append(self.stun[: counts[N_STUN]].copy())
         counts[N_RARE] = counts[N_STUN] = counts[N_BYTES] = 0
 
-    def run(
-        self, buffer: Bytes, side_buffer: Bytes, packets: Table, start: int, stop: int, media: Table
-    ) -> tuple[int, int]:
-        """Track packets until they end or the media rows are full.
+    def run(self, buffer: Bytes, side_buffer: Bytes, packets: Table, start: int, stop: int, media: Table) -> int:
+        """Track packets until they end or the rows of media are full.
 
         Parameters
         ----------
         buffer, side_buffer, packets, start, stop
             As for `track`.
         media
-            Rows to fill from the first one.
+            Rows to fill further; `take_media` begins with empty ones.
 
         Returns
         -------
-        next_packet, media_rows
-            First packet not attributed yet, and rows filled.
+        next_packet
+            First packet not attributed yet; before ``stop`` the rows of media are full.
         """
         counts = self.counts
-        counts[N_MEDIA] = 0
         while True:
             start, status = track(
                 buffer, side_buffer, packets, start, stop, self.flows, self.index, self.free, self.flow_counts,
@@ -318,10 +315,16 @@ class TrackerState:
             elif (
                 counts[N_RARE] > len(self.rare) // 2
                 or counts[N_STUN] > len(self.stun) // 2
-                or (counts[N_BYTES] > len(self.arena) // 2)
+                or counts[N_BYTES] > len(self.arena) // 2
             ):
                 self.collect()
             if status == DONE or counts[N_MEDIA] + ROOM_FOR_ONE_PACKET > len(media):
-                return start, int(counts[N_MEDIA])
+                return int(start)
             if status == ROWS_FULL:
                 self.collect()
+
+    def take_media(self) -> int:
+        """Return how many rows of media were filled, and begin with empty ones."""
+        count = int(self.counts[N_MEDIA])
+        self.counts[N_MEDIA] = 0
+        return count
