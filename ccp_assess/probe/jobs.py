@@ -13,7 +13,7 @@ from ccp_assess.probe.nat import NatProbe
 from ccp_assess.probe.one_flow import OneFlow
 from ccp_assess.probe.prober import Emit, targets_of
 from ccp_assess.probe.sweep import Sweep
-from ccp_assess.probe.traced import Target, fill_silent_hops
+from ccp_assess.probe.traced import ProbedPath, Target, fill_silent_hops
 from ccp_assess.probe.train import Trains
 from ccp_assess.units import NS_PER_MS, NS_PER_S
 
@@ -30,6 +30,7 @@ def trace(network: Network, request: dict[str, Any], emit: Emit) -> dict[str, An
     sweep = Sweep(targets, technique=technique, rounds=request["rounds"], traffic_class=request.get("traffic_class"))
     helper = _helper_of(technique, reasons)
     beside = [] if helper is None else [Sweep(_control(targets, helper), technique=helper, rounds=request["rounds"])]
+    others: list[list[ProbedPath | None]]
     paths, *others = run([sweep, *beside], network, deadline_s=request["deadline_s"], on_record=emit)
     times = {"sweep": round(sum(sweep.rounds_ns) / NS_PER_MS, 3), "packets": len(sweep.probes)}
     if request["one_flow"] and technique == "udp" and helper is None:
@@ -38,10 +39,24 @@ def trace(network: Network, request: dict[str, Any], emit: Emit) -> dict[str, An
         (again,) = run([flow], network, deadline_s=max(left_s, 0.0), on_record=emit)
         paths = sweep.merge(again)
         times |= {"flow": round(flow.took_ns / NS_PER_MS, 3), "packets": len(sweep.probes) + len(again)}
-    for other in others:
-        paths = [fill_silent_hops(path, known) for path, known in zip(paths, other, strict=True)]
     reason = reasons.get(technique)
+    if reason is not None and helper is None:
+        others = [_by_command(targets, (end_ns - network.now_ns()) / NS_PER_S)]
+    for other in others:
+        paths = [
+            path if known is None else fill_silent_hops(path, known) for path, known in zip(paths, other, strict=True)
+        ]
     return {"paths": [path.to_document() for path in paths], "times_ms": times, "hops_not_shown": reason}
+
+
+def _by_command(targets: Sequence[Target], left_s: float) -> list[ProbedPath | None]:
+    """Let the system's own program show the hops, if there is one."""
+    from ccp_assess.probe.systems import commands  # noqa: PLC0415 -- with all parsers; most probers need none
+
+    words = commands.installed_command()
+    if words is None:
+        return [None] * len(targets)
+    return commands.trace_by_command(targets, words, limit_s=max(left_s, 1.0))
 
 
 def _helper_of(technique: Technique, reasons: dict[str, str | None]) -> Technique | None:

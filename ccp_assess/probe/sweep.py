@@ -390,11 +390,10 @@ class Sweep:
             return
         kinds = {answer.kind for answer in found if answer}
         if kinds == {"expired"} and len({answer.address for answer in found if answer}) == 1:
-            asking = [one for index in asked for one in self._traces[index].probes.get(ttl, ())]
-            for index in group.members:
-                if index not in asked:
-                    kept = self._shared[index].setdefault(ttl, [])
-                    kept.extend(one for one in asking[:1] if one not in kept)
+            # Ways that meet here have met before: what only one of the two was told holds for both.
+            for lower in range(1, ttl + 1):
+                if lower not in group.apart:
+                    self._hand_on(group, lower)
             return
         group.apart.add(ttl)
         for index in group.members:
@@ -402,6 +401,19 @@ class Sweep:
             if index not in asked and not trace.ended:
                 self._shared[index].pop(ttl, None)
                 yield from self._ask(trace, ttl, now_ns)
+
+    def _hand_on(self, group: _Group, ttl: int) -> None:
+        """Give the answer of a shared hop to every target of the group that has none of its own."""
+        answered = [
+            one
+            for index in group.witnesses
+            for one in self._traces[index].probes.get(ttl, ())
+            if one.answer is not None and one.answer.kind == "expired"
+        ]
+        for index in group.members:
+            if answered and not self._traces[index].answered(ttl):
+                kept = self._shared[index].setdefault(ttl, [])
+                kept.extend(one for one in answered[:1] if one not in kept)
 
     def _known(self, trace: _Trace, ttl: int) -> bool:
         return trace.answered(ttl) or (

@@ -79,6 +79,17 @@ def test_a_gateway_that_limits_its_answers_is_known_for_every_target():
     assert all(hop.received == hop.sent for path in paths for hop in path.path.hops)
 
 
+def test_a_shared_hop_that_answers_one_of_two_is_known_for_all_where_a_later_one_is_shared():
+    def shy(way):
+        routers = way.branches[0]
+        return replace(
+            way, branches=((routers[0], replace(routers[1], answers_per_s=0.001, answers_burst=1), *routers[2:]),)
+        )
+
+    _, paths, _ = traced({address: shy(way) for address, way in ways_of().items()})
+    assert {path.path.hops[1].address for path in paths} == {"10.0.2.1"}
+
+
 def test_hops_that_are_not_shared_after_all_are_asked_for_each_target():
     ways = {f"192.0.2.{n}": straight_way(hops=8, rtt_ms=60.0, number=n, shared=1) for n in range(1, 7)}
     _, paths, _ = traced(ways)

@@ -36,7 +36,8 @@ from ccp_assess.probe.machine import (
     run,
 )
 from ccp_assess.probe.sweep import Sweep
-from ccp_assess.probe.systems import linux, open_network
+from ccp_assess.probe.systems import commands, linux, open_network
+from ccp_assess.probe.systems.commands import installed_command, run_command, trace_by_command
 from ccp_assess.probe.systems.linux import LinuxNetwork
 from ccp_assess.probe.systems.listening import echo_request
 from ccp_assess.probe.systems.macos import MacosNetwork
@@ -461,6 +462,50 @@ def test_windows_tells_which_router_ended_a_connect():
 def test_names_of_errors_are_the_same_on_every_system():
     assert error_name(OSError(errno.ECONNREFUSED, "")) == "ECONNREFUSED"
     assert error_name(OSError("without a number")) == "OSError"
+
+
+GERMAN = """
+Routenverfolgung zu 15.193.5.20 \xfcber maximal 30 Hops
+
+  1     1 ms    <1 ms    <1 ms  192.168.178.1
+  2     *        *        *     Zeit\xfcberschreitung der Anforderung.
+  3    12 ms    11 ms    12 ms  15.193.5.20
+
+Ablaufverfolgung beendet.
+"""
+
+
+def test_the_systems_own_program_is_the_last_resort_in_any_language():
+    ran = []
+
+    def run_it(words, limit_s):
+        ran.append((tuple(words), limit_s))
+        return GERMAN.encode("cp850") if words[-1] == "15.193.5.20" else b"no such thing\n"
+
+    words = ("tracert", "-d", "-w", "1000", "-h", "30")
+    targets = [Target(address="15.193.5.20"), Target(address="2001:db8::1")]
+    found, nothing = trace_by_command(targets, words, limit_s=5.0, run=run_it)
+    assert found.path.hop_count == 3
+    assert [hop.address for hop in found.path.hops] == ["192.168.178.1", None, "15.193.5.20"]
+    assert nothing is None
+    assert sorted(typed[0][1] for typed in ran) == ["-6", "-d"]
+    assert trace_by_command([], words, limit_s=5.0) == []
+
+
+def test_a_program_that_hangs_or_is_missing_gives_what_it_printed():
+    assert (
+        run_command([sys.executable, "-c", "print('so far', flush=True); import time; time.sleep(60)"], 3.0)
+        == b"so far\n"
+    )
+    assert run_command(["a-program-that-is-not-here"], 1.0) == b""
+
+
+def test_the_program_is_chosen_by_what_is_installed(monkeypatch):
+    monkeypatch.setattr(commands.shutil, "which", lambda name: name if name in {"tracepath", "tracert"} else None)
+    assert installed_command("linux")[0] == "tracepath"
+    assert installed_command("win32")[0] == "tracert"
+    monkeypatch.setattr(commands.shutil, "which", lambda _name: None)
+    assert installed_command("darwin") is None
 
 
 @on_linux
