@@ -19,6 +19,7 @@ def probe_document(
     *,
     site_id: str | None,
     time: str,
+    total_ms: float,
     host: Mapping[str, Any],
     ways: Mapping[str | None, WayFound] | None = None,
     parts: Mapping[str | None, dict[str, Any] | None] | None = None,
@@ -36,6 +37,8 @@ def probe_document(
         The site, if given.
     time
         When the round began (RFC 3339, UTC).
+    total_ms
+        How long all the measuring took, paths and trains included [ms].
     host
         Facts of this computer: ``os``, ``privileged``, ``vantage`` and more.
     ways
@@ -57,6 +60,7 @@ def probe_document(
         "tool": "ccp-assess",
         "host": dict(host),
         "duration_ms": round(reach.duration_ms, 3),
+        "total_ms": round(total_ms, 3),
         "complete": reach.complete,
         "resolvers": list(reach.resolvers),
         "controls": [_dns(answer) for answer in reach.controls],

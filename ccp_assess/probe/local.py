@@ -7,7 +7,9 @@ import os
 import platform
 import socket
 import sys
+from collections.abc import Collection
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 PUBLIC_ADDRESSES = {4: "15.193.0.1", 6: "2600:f0f2:7100::1"}
@@ -38,6 +40,34 @@ def has_route(version: int) -> bool:
     """Tell whether this computer has a way to the Internet by an IP version (a link-local one is none)."""
     source = source_address(PUBLIC_ADDRESSES[version])
     return source is not None and not source.startswith("fe80")
+
+
+def has_underlay(tunnels: Collection[str]) -> bool:
+    """Tell whether there is an interface that could carry a tunnel: in use, neither loopback nor a tunnel itself.
+
+    Parameters
+    ----------
+    tunnels
+        Names of the interfaces that are tunnels.
+
+    Returns
+    -------
+    has_underlay
+        False in a container whose only interface is a tunnel device: then it is no VPN of this computer's.
+    """
+    try:
+        names = {name for _, name in socket.if_nameindex()} - set(tunnels)
+    except OSError:
+        return False
+    return any(not name.lower().startswith("lo") and _is_in_use(name) for name in names)
+
+
+def _is_in_use(name: str) -> bool:
+    if sys.platform != "linux":
+        return True
+    with suppress(OSError):
+        return Path(f"/sys/class/net/{name}/operstate").read_text(encoding="ascii").strip() in {"up", "unknown"}
+    return False
 
 
 def is_privileged() -> bool:

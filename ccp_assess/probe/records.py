@@ -403,9 +403,12 @@ class WorkstationFound:
         What kind of interface it is; ``None`` if that cannot be told.
     signal_dbm
         Of the wireless link [dBm].
+    has_underlay
+        Whether there is another interface that could carry the tunnel.
     """
 
     interface: str | None = None
     is_tunnel: bool | None = None
     is_wireless: bool | None = None
     signal_dbm: float | None = None
+    has_underlay: bool | None = None

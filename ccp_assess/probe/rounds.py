@@ -15,7 +15,7 @@ from ccp_assess.probe.beside import Beside
 from ccp_assess.probe.computer import Computer, computer_document, held_against_requirements, look_at_computer
 from ccp_assess.probe.diagnosis import diagnose
 from ccp_assess.probe.document import probe_document
-from ccp_assess.probe.local import PUBLIC_ADDRESSES, has_route, host_facts, source_address
+from ccp_assess.probe.local import PUBLIC_ADDRESSES, has_route, has_underlay, host_facts, source_address
 from ccp_assess.probe.names import DNS_PORT, system_resolvers
 from ccp_assess.probe.proxies import ProxySettings, read_proxy_settings
 from ccp_assess.probe.reach import FULL, QUICK, Surroundings, probe_reach
@@ -127,7 +127,7 @@ def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict
     tell: Progress = progress or (lambda _what, _done, _total: None)
     regions = targets_of(options)
     proxies = read_proxy_settings(option=options.proxy, pac=options.pac, timeout_s=1.0)
-    began = datetime.now(UTC)
+    began, began_s = datetime.now(UTC), time.perf_counter()
     tell(f"reaching {len(regions)} Regions", 0, 3)
     tracing: list[Beside[dict[str | None, ProbedPath]]] = []
 
@@ -152,6 +152,7 @@ def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict
     if options.asn_table is not None:
         table = read_asn_table(options.asn_table)
         ways = {code: with_owners(way, table) for code, way in ways.items()}
+    total_ms = (time.perf_counter() - began_s) * 1000.0
     view = ReachView(reach=reach, ranges=read_ranges(), ways=ways, now_s=time.time())
     # after the measuring, which must not be disturbed by starting browsers
     computer = look_at_computer(_own_address(reach), with_browsers=options.full)
@@ -160,6 +161,7 @@ def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict
         diagnose(view, WayView(ways=ways, reach=reach, workstation=_workstation(computer))),
         site_id=options.site_id,
         time=began.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        total_ms=total_ms,
         host=host_facts()
         | {"computer": computer_document(computer), "requirements": held_against_requirements(computer)},
         ways=ways,
@@ -179,7 +181,11 @@ def _workstation(computer: Computer) -> WorkstationFound:
     if link is None:
         return WorkstationFound()
     return WorkstationFound(
-        interface=link.name, is_tunnel=link.is_tunnel, is_wireless=link.is_wireless, signal_dbm=link.signal_dbm
+        interface=link.name,
+        is_tunnel=link.is_tunnel,
+        is_wireless=link.is_wireless,
+        signal_dbm=link.signal_dbm,
+        has_underlay=has_underlay({link.name, *computer.tunnels}),
     )
 
 

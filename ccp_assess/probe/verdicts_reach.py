@@ -354,10 +354,26 @@ def _not_connected(view: ReachView, region: RegionReach, one: TcpFound) -> Itera
             near = f" after {one.waited_ms:.0f} ms, faster than the distance allows: a device near you refuses it"
         sure = one.tries >= 3 and (bool(other) or relay_rtt_ms is not None)
         yield diagnosis("TCP_REFUSED", "certain" if sure else "likely", {**values, "near": near}, evidence)
-    elif relay_rtt_ms is not None or other:
-        control = "UDP to the same Region is answered" if relay_rtt_ms is not None else f"{other[0].host} connects"
-        sure = (one.waited_ms or 0.0) >= 3000.0
+    elif relay_rtt_ms is not None or other or _near_device(view, region):
+        control = (
+            "UDP to the same Region is answered"
+            if relay_rtt_ms is not None
+            else f"{other[0].host} connects"
+            if other
+            else f"devices nearby answer (the last one is {_near_device(view, region)})"
+        )
+        sure = (one.waited_ms or 0.0) >= 3000.0 and (bool(other) or relay_rtt_ms is not None)
         yield diagnosis("TCP_FILTERED", "certain" if sure else "likely", {**values, "control": control}, evidence)
+
+
+def _near_device(view: ReachView, region: RegionReach) -> str | None:
+    """Return the last device that answered on any path to the Region."""
+    way = view.ways.get(region.region_code) or WayFound()
+    for traced in (way.tcp, way.udp):
+        answered = [hop.address for hop in traced.path.hops if hop.address] if traced is not None else []
+        if answered:
+            return answered[-1]
+    return None
 
 
 def _tls(view: ReachView, region: RegionReach, one: TcpFound) -> Iterable[Diagnosis]:

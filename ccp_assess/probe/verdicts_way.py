@@ -163,7 +163,7 @@ def _wireless(view: WayView, way: WayFound) -> Iterable[Diagnosis]:
 
 def _tunnel(view: WayView, region_code: str | None, way: WayFound) -> Iterable[Diagnosis]:
     link = view.workstation
-    if link.is_tunnel and (way.path is not None or way.train is not None):
+    if link.is_tunnel and link.has_underlay and (way.path is not None or way.train is not None):
         values = {"region": region_code, "interface": link.interface or "a tunnel"}
         yield diagnosis("VPN_IN_THE_WAY", "certain", values)
 

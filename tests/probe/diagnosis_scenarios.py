@@ -271,6 +271,18 @@ def everything_dropped(world):
     return {"NO_ANSWER_UNEXPLAINED"}, ("blocked", "blocked")
 
 
+def tunnel_device_of_a_container(world):
+    world.measures = frozenset({"paths"})
+    world.workstation = WorkstationFound(interface="tun0", is_tunnel=True, has_underlay=False)
+    return CLEAN, ("open", "open")
+
+
+def everything_dropped_behind_the_gateway(world):
+    world.rules = [Rule(transport="udp", verdict="drop"), Rule(transport="tcp", verdict="drop")]
+    world.measures = frozenset({"paths"})
+    return {"UDP_BLOCKED", "TCP_FILTERED"}, ("blocked", "blocked")
+
+
 def captive_portal(world):
     world.portal, world.issuer, world.trusted = True, CORPORATE, False
     world.websocket = "strip"
@@ -329,7 +341,7 @@ def strong_wireless(world):
 
 def vpn(world):
     world.measures = frozenset({"paths"})
-    world.workstation = WorkstationFound(interface="tun0", is_wireless=False, is_tunnel=True)
+    world.workstation = WorkstationFound(interface="tun0", is_wireless=False, is_tunnel=True, has_underlay=True)
     return {"VPN_IN_THE_WAY"}, ("open", "open")
 
 
@@ -436,6 +448,8 @@ SCENARIOS = [
     udp_partly_blocked,
     turn_refused,
     everything_dropped,
+    everything_dropped_behind_the_gateway,
+    tunnel_device_of_a_container,
     captive_portal,
     clock_wrong,
     clock_wrong_by_years,
