@@ -33,6 +33,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.selection
 	$(BIN)/python -m benchmarks.probing
+	$(BIN)/python -m benchmarks.reaching
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python tools/fuzz_parsers.py --seconds 300
