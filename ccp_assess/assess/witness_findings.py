@@ -242,9 +242,9 @@ def summary(witness: Witness) -> dict[str, Any]:
     document
         Without ``seconds``, with the events counted, and without agents' names in calls.
     """
-    document = witness.to_document()
+    document = witness.to_document(with_seconds=False)
     document["events"] = dict(Counter(event["code"] for event in document["events"]))
-    document["seconds"] = len(document["seconds"])
+    document["seconds"] = len(witness.seconds)
     for call in document["calls"]:
         call.pop("agent", None)
     return document

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ccp_assess.findings import counted
+
+if TYPE_CHECKING:
+    from ccp_assess.witnesses.records import Witness
 
 MOST_SHOWN = 20
 """Calls printed for people."""
@@ -24,7 +30,7 @@ def read(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Read agent logs, contact records, webrtc-internals, getStats, Endpoint Test results and diaries."""
-    from ccp_assess.cli.output import print_json, printable
+    from ccp_assess.cli.output import printable
     from ccp_assess.cli.progress import progress_bar
     from ccp_assess.witnesses.reading import read_witness
 
@@ -39,11 +45,26 @@ def read(
 
             witnesses.append(read_witness(path, progress=tell if report_progress else None))
     if as_json:
-        print_json([witness.to_document() for witness in witnesses])
+        for piece in _json_pieces(witnesses):
+            sys.stdout.write(piece)
         return
     for witness in witnesses:
-        for line in witness_lines(witness.to_document()):
+        for line in witness_lines(witness.to_document(with_seconds=False), len(witness.seconds)):
             typer.echo(printable(line))
+
+
+def _json_pieces(witnesses: Sequence[Witness]) -> Iterator[str]:
+    """Write the documents with their seconds row by row: a long log's rows never stand in memory as JSON."""
+    from ccp_assess.cli.output import json_text
+
+    yield "["
+    for number, witness in enumerate(witnesses):
+        head, mark, tail = json_text(witness.to_document(with_seconds=False)).partition('\n "seconds": []')
+        yield ("," if number else "") + "\n" + head + mark.removesuffix("]")
+        for at, row in enumerate(witness.seconds.rows()):
+            yield ("," if at else "") + "\n  " + json.dumps(row.to_document())
+        yield "]" + tail
+    yield "\n]\n"
 
 
 @app.command("join")
@@ -143,13 +164,15 @@ def taps(
         typer.echo(printable(f"- {sentence}"))
 
 
-def witness_lines(document: dict[str, Any]) -> list[str]:
+def witness_lines(document: dict[str, Any], seconds: int) -> list[str]:
     """Tell a witness in lines for people.
 
     Parameters
     ----------
     document
         Of ``witness read``.
+    seconds
+        How many rows its series have (count).
 
     Returns
     -------
@@ -157,7 +180,7 @@ def witness_lines(document: dict[str, Any]) -> list[str]:
         Not yet made printable.
     """
     calls = document["calls"]
-    counts = [counted(len(calls), "call"), counted(len(document["seconds"]), "row of seconds", "rows of seconds")]
+    counts = [counted(len(calls), "call"), counted(seconds, "row of seconds", "rows of seconds")]
     lines = [
         f"{document['file']}: {document['kind']}, {', '.join(counts)}, {counted(len(document['events']), 'event')}"
     ]
@@ -175,6 +198,9 @@ def witness_lines(document: dict[str, Any]) -> list[str]:
         lines.append(
             f"  API latency p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms, {latency['failed']} failed"
         )
+    for name, told in (document.get("latency_ms") or {}).items():
+        if told is not None:
+            lines.append(f"  {name} latency {told['mean']:.0f} ms over {counted(told['n'], 'tap')}")
     for row in document.get("latencies", ()):
         lines.append(f"  {row['region_code'] or row['name']}: {_number(row['latency_avg_ms'], ' ms')} on average")
     for row in document.get("heat_map", ()):

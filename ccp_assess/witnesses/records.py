@@ -385,8 +385,13 @@ class Witness:
     notes: tuple[str, ...] = ()
     more: dict[str, Any] = field(default_factory=dict)
 
-    def to_document(self) -> dict[str, Any]:
+    def to_document(self, *, with_seconds: bool = True) -> dict[str, Any]:
         """Return one element of the list that ``witness read`` prints.
+
+        Parameters
+        ----------
+        with_seconds
+            Without them ``seconds`` is empty: a shift has a hundred thousand.
 
         Returns
         -------
@@ -397,7 +402,7 @@ class Witness:
             "kind": self.kind,
             "file": self.file,
             "calls": [call.to_document() for call in self.calls],
-            "seconds": [row.to_document() for row in self.seconds.rows()],
+            "seconds": [row.to_document() for row in self.seconds.rows()] if with_seconds else [],
             "events": [event.to_document() for event in self.events],
             "notes": list(self.notes),
             **self.more,
