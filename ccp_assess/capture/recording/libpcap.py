@@ -79,6 +79,8 @@ class ScapyRecorder:
         logging.getLogger("scapy").setLevel(logging.ERROR)
         self._said = ""
         self._dropped: int | None = None
+        self._is_loopback = order.interface in {"lo", "lo0"}
+        self._last = b""
         self._ends_at = time.monotonic() + order.longest_s
         try:
             self._socket: Any = conf.L2listen(iface=order.interface, filter=order.expression or None, promisc=False)
@@ -115,6 +117,10 @@ class ScapyRecorder:
                 _, data, seconds = self._socket.recv_raw(SNAPLEN)
                 if data is None:
                     continue
+                if self._is_loopback and data == self._last:  # there each frame is seen leaving and arriving
+                    self._last = b""
+                    continue
+                self._last = data
                 time_ns = time.time_ns() if seconds is None else int(seconds * 1_000_000_000)
                 head = struct.pack("<IIII", time_ns // 10**9, time_ns % 10**9, len(data), len(data))
                 self._file.write(head + data)
