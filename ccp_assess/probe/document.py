@@ -99,7 +99,7 @@ def region_document(region: RegionReach, diagnoses: Sequence[Diagnosis], way: Wa
         "via": via,
         "rtt_ms": rtts,
         "judgement": {"udp": judge_udp(region), "tcp": judge_tcp(region)},
-        "dns": [_dns(answer) for answer in region.names],
+        "dns": [_dns(answer) for answer in _servers_first(region.names)],
         "tcp": [_tcp(one) for one in region.tcp],
         "relay": _relay(relay) if relay else None,
         "relays": [_relay(one) for one in region.relays],
@@ -155,6 +155,12 @@ def stands_in_region(one: TcpFound) -> bool:
 
 def _ms(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
+
+
+def _servers_first(answers: Sequence[NameAnswer]) -> list[NameAnswer]:
+    """Put the server's own word before the system's, which does not tell why a name does not resolve."""
+    order = {name: number for number, name in enumerate(dict.fromkeys(answer.name for answer in answers))}
+    return sorted(answers, key=lambda one: (order[one.name], one.type, one.via))
 
 
 def _dns(answer: NameAnswer) -> dict[str, Any]:

@@ -34,6 +34,9 @@ from ccp_assess.units import NS_PER_MS, NS_PER_S, ms_from_ns
 TLS_PORTS = frozenset({443, 5349})
 """Ports on which a relay over TCP speaks TLS first (RFC 8656, section 3.1; RFC 7065)."""
 
+SILENT_AFTER_MS = 700.0
+"""A relay that has not answered by then is asked by TCP, too [ms]."""
+
 AGAIN_TRIES_MS = (0.0, 250.0, 500.0, 750.0)
 """When a silent address is asked again where its neighbours answer [ms]."""
 
@@ -369,7 +372,7 @@ class _Round:
             talks = [self._service(target, Route(address=address)) for address in self._some(addresses)]
         running = [self.talks.start_talk(talk) for talk in talks]
         found = yield from self.talks.join([*running, *([by_proxy] if by_proxy else [])])
-        return [one for one in found if one is not None]
+        return [one for several in found for one in (several if isinstance(several, list) else [several]) if one]
 
     def _ask_again(self, relays: Sequence[RelayFound]) -> Talk[tuple[RelayFound, ...]]:
         """Ask silent addresses once more where others of the Region answer: a burst of loss is no firewall."""
@@ -390,22 +393,35 @@ class _Round:
         versions = ([one for one in addresses if ":" not in one], [one for one in addresses if ":" in one])
         return [address for kind in versions for address in kind[: self.pace.addresses]]
 
-    def _relay(self, target: Target, address: str) -> Talk[RelayFound]:
-        return (
-            yield from reach_relay(
+    def _relay(self, target: Target, address: str) -> Talk[list[RelayFound]]:
+        """Ask a relay by UDP; where it is silent at first, by TCP meanwhile: the control that tells it from dead."""
+        remote = (address, target.port)
+        by_udp = self.talks.start_talk(
+            reach_relay(
                 self.tools,
                 target.host,
-                (address, target.port),
+                remote,
                 tries_ms=self.pace.relay_tries_ms,
                 settle=self.pace.settle,
             )
         )
+        controls: list[Running[RelayFound]] = []
+        ended = yield from self.talks.wait(by_udp, self.talks.after_ms(SILENT_AFTER_MS))
+        if not ended and self.pace.settle:  # the quick form ends with the first answers, so there were none
+            controls = [self._by_stream(target, remote, "tcp")]
+        (found,) = yield from self.talks.join([by_udp])
+        if not controls and found is not None and not found.answered and not (found.send_error or found.icmp):
+            controls = [self._by_stream(target, remote, "tcp"), self._by_stream(target, (address, 443), "tls")]
+        others = yield from self.talks.join(controls)
+        return [one for one in (found, *others) if one is not None]
+
+    def _by_stream(self, target: Target, remote: Address, transport: Literal["tcp", "tls"]) -> Running[RelayFound]:
+        return self.talks.start_talk(reach_relay_by_stream(self.tools, target.host, remote, transport=transport))
 
     def _relay_by_stream(self, target: Target, address: str) -> Talk[RelayFound]:
-        transport = "tls" if target.port in TLS_PORTS else "tcp"
-        return (
-            yield from reach_relay_by_stream(self.tools, target.host, (address, target.port), transport=transport)  # type: ignore[arg-type]
-        )
+        transport: Literal["tcp", "tls"] = "tls" if target.port in TLS_PORTS else "tcp"
+        remote = (address, target.port)
+        return (yield from reach_relay_by_stream(self.tools, target.host, remote, transport=transport))
 
     def _service(self, target: Target, route: Route) -> Talk[TcpFound]:
         if self.portal is None and route.proxy is None and target.port == 443:

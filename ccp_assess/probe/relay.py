@@ -20,11 +20,13 @@ from ccp_assess.probe.records import AllocateOutcome, IcmpSaid, RelayFound
 from ccp_assess.probe.talks import Talk
 from ccp_assess.probe.tcp import Stream, StreamEnded, connect
 from ccp_assess.probe.tls import TlsFailed
-from ccp_assess.units import ms_from_ns
+from ccp_assess.units import NS_PER_MS, ms_from_ns
 from ccp_assess.wire import stun
 
 UDP_TRANSPORT = 17
-QUICK_TRIES_MS = (0.0, 200.0, 600.0, 1400.0)
+QUICK_TRIES_MS = (0.0, 100.0, 200.0, 600.0, 1400.0)
+QUICK_SAMPLES = 3
+"""So many answers to Binding are waited for in the quick form, one lost one excepted."""
 FULL_TRIES_MS = (0.0, 200.0, 600.0, 1400.0, 2000.0, 2600.0)
 LAST_WAIT_MS = 800.0
 """How long the last request may be under way: more than any round trip on Earth's surface."""
@@ -102,6 +104,15 @@ class _Heard:
         """Whether both have been answered at least once."""
         return bool(self.binding.rtt_ms) and self.outcome in {"challenged", "granted"}
 
+    def enough_at_ns(self, began_ns: int) -> int | None:
+        """Return from when on it is enough: at once with so many round trips, later where one must be lost [ns]."""
+        if not self.is_settled:
+            return None
+        if len(self.binding.rtt_ms) >= QUICK_SAMPLES:
+            return began_ns
+        wait_ms = QUICK_TRIES_MS[QUICK_SAMPLES - 1] + 2.0 * max(self.binding.rtt_ms.values())
+        return began_ns + round(wait_ms * NS_PER_MS)
+
 
 def reach_relay(
     tools: Tools,
@@ -124,7 +135,7 @@ def reach_relay(
     tries_ms
         When to ask, from now [ms].
     settle
-        Whether to stop as soon as both were answered; else every try is made.
+        Whether to stop as soon as there are a few answers to both; else every try is made.
 
     Returns
     -------
@@ -134,9 +145,10 @@ def reach_relay(
     talks, flow = tools.talks, tools.talks.number()
     heard, began_ns = _Heard(), tools.talks.now_ns
     due = [talks.after_ms(try_ms) for try_ms in tries_ms]
-    end_ns = min(due[-1] + round(LAST_WAIT_MS * 1e6), tools.end_ns)
+    end_ns = min(due[-1] + round(LAST_WAIT_MS * NS_PER_MS), tools.end_ns)
     tokens: dict[int, tuple[_Asked, bytes]] = {}
     reports = 0
+    enough_ns: int | None = None
     actions: list[Any] = [OpenUdp(flow=flow, family=6 if ":" in remote[0] else 4, remote=remote)]
     while True:
         if due and due[0] <= talks.now_ns < end_ns:
@@ -146,7 +158,7 @@ def reach_relay(
                 token = len(tokens)
                 tokens[token] = (asked, data[8:20])
                 actions.append(Send(flow=flow, data=data, token=token))
-        event = yield tuple(actions), min([*due[:1], end_ns])
+        event = yield tuple(actions), min([*due[:1], end_ns, *([] if enough_ns is None else [enough_ns])])
         actions = []
         if isinstance(event, Sent):
             asked, transaction_id = tokens[event.token]
@@ -161,12 +173,13 @@ def reach_relay(
             )
         elif isinstance(event, SendFailed):
             heard.send_error = heard.send_error or event.error
-        all_asked = not due
-        if (
-            reports >= ENOUGH_REPORTS
-            or talks.now_ns >= end_ns
-            or (heard.is_settled and (settle or (all_asked and _all_answered(heard))))
-        ):
+        if reports >= ENOUGH_REPORTS or talks.now_ns >= end_ns:
+            break
+        if settle:
+            enough_ns = heard.enough_at_ns(began_ns)
+            if enough_ns is not None and talks.now_ns >= enough_ns:
+                break
+        elif not due and heard.is_settled and _all_answered(heard):
             break
     yield from close(talks, flow)
     return _found(heard, host, remote, "udp", ms_from_ns(talks.now_ns - began_ns))
@@ -218,12 +231,13 @@ def reach_relay_by_stream(
         What it said.
     """
     talks, began_ns, heard = tools.talks, tools.talks.now_ns, _Heard()
-    opened = yield from connect(talks, remote, end_ns=connect_end_ns(tools))
+    end_ns = connect_end_ns(tools)
+    opened = yield from connect(talks, remote, end_ns=end_ns)
     if opened.stream is not None:
         try:
             if transport == "tls":
-                yield from opened.stream.shake(tools.make_tls(host, False), tools.until_ns())  # noqa: FBT003
-            yield from _ask_by_stream(tools, opened.stream, heard)
+                yield from opened.stream.shake(tools.make_tls(host, False), end_ns)  # noqa: FBT003
+            yield from _ask_by_stream(tools, opened.stream, heard, end_ns)
         except (StreamEnded, TlsFailed):
             pass
         yield from opened.stream.close()
@@ -231,10 +245,10 @@ def reach_relay_by_stream(
     return replace(found, connect=opened.outcome)
 
 
-def _ask_by_stream(tools: Tools, stream: Stream, heard: _Heard) -> Talk[None]:
+def _ask_by_stream(tools: Tools, stream: Stream, heard: _Heard, end_ns: int) -> Talk[None]:
     now_ns = tools.talks.now_ns
     data = heard.binding.request(now_ns) + heard.allocate.request(now_ns)
-    end_ns, received = tools.until_ns(), b""
+    received = b""
     while not heard.is_settled:
         received += yield from stream.read(end_ns, data)
         data = b""

@@ -342,7 +342,8 @@ def _not_connected(view: ReachView, region: RegionReach, one: TcpFound) -> Itera
         "waited_ms": one.waited_ms,
         "reporter": one.reporter,
     }
-    relay_rtt_ms = min((rtt for relay in region.relays for rtt in relay.answered), default=None)
+    relay_rtt_ms = min((ms for relay in region.relays for ms in relay.answered), default=None)
+    answers_by = next((relay.transport.upper() for relay in region.relays if relay.answered), "UDP")
     other = [row for row in view.tcp if row.outcome == "connected" and row.host != one.host]
     if one.outcome == "unreachable" and one.error in LOCAL_REFUSAL and one.reporter is None:
         yield diagnosis("LOCAL_FIREWALL", "certain" if other or relay_rtt_ms else "likely", values, evidence)
@@ -356,7 +357,7 @@ def _not_connected(view: ReachView, region: RegionReach, one: TcpFound) -> Itera
         yield diagnosis("TCP_REFUSED", "certain" if sure else "likely", {**values, "near": near}, evidence)
     elif relay_rtt_ms is not None or other or _near_device(view, region):
         control = (
-            "UDP to the same Region is answered"
+            f"{answers_by} to a relay of the same Region is answered"
             if relay_rtt_ms is not None
             else f"{other[0].host} connects"
             if other
@@ -519,7 +520,8 @@ def _silence(
     way = view.ways.get(region.region_code) or WayFound()
     path = way.udp.path if way.udp is not None else None
     last = max((hop.ttl for hop in path.hops if hop.address is not None), default=None) if path else None
-    if not tcp_works and not elsewhere and last is None:
+    streamed = next((one for one in region.relays if one.transport != "udp" and one.allocate == "challenged"), None)
+    if not tcp_works and not elsewhere and last is None and streamed is None:
         code = "NO_ANSWER_UNEXPLAINED"
         return (diagnosis(code, "cannot_tell", values, evidence),)
     length = way.tcp.path.hop_count if way.tcp is not None else None
@@ -529,14 +531,20 @@ def _silence(
     if last is not None and path is not None:
         router = next(hop.address for hop in path.hops if hop.ttl == last)
         border = f"; UDP is answered up to hop {last} ({router}) and not after it: ask its owner and the next one's"
-    control = " while TCP 443 works" if tcp_works else " while UDP 3478 to other Regions works" if elsewhere else ""
+    control = ""
+    if streamed is not None:
+        control = f" while the same relay answers over {streamed.transport.upper()} {streamed.port}"
+    elif tcp_works:
+        control = " while TCP 443 works"
+    elif elsewhere:
+        control = " while UDP to other Regions works"
     sent = sum(len(one.binding_rtt_ms) for one in relays)
     enough = (
         sent >= PROVEN_REQUESTS
         and len({one.address for one in relays}) >= PROVEN_ADDRESSES
         and max(one.span_ms or 0.0 for one in relays) >= PROVEN_SPAN_MS
     )
-    sure = enough and tcp_works and (last is not None or elsewhere)
+    sure = enough and (tcp_works or streamed is not None) and (last is not None or elsewhere)
     return (
         diagnosis(
             "UDP_BLOCKED",

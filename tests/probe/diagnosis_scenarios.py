@@ -239,6 +239,13 @@ def udp_blocked_but_proxy(world):
     return {"UDP_BLOCKED"}, ("blocked", "open")
 
 
+def udp_blocked_while_the_relay_answers_by_tcp(world):
+    world.relay_by_tcp = True
+    world.rules_of_relay = [Rule(transport="udp", verdict="drop", port=MEDIA_PORT)]
+    world.rules = [Rule(transport="tcp", verdict="drop", port=HTTPS)]
+    return {"UDP_BLOCKED", "TCP_FILTERED"}, ("blocked", "blocked")
+
+
 def udp_prohibited(world):
     world.rules_of_relay = [Rule(transport="udp", verdict="prohibit", port=MEDIA_PORT, at=world.draw.randint(1, 5))]
     return {"UDP_PROHIBITED"}, ("blocked", "open")
@@ -442,6 +449,7 @@ SCENARIOS = [
     proxy_breaks_websocket,
     udp_blocked,
     udp_blocked_but_proxy,
+    udp_blocked_while_the_relay_answers_by_tcp,
     udp_prohibited,
     udp_rejected,
     udp_one_way,

@@ -257,15 +257,17 @@ def test_every_try_is_made_in_the_full_form():
 
 def test_a_relay_that_answers_stun_but_not_turn():
     with serving_datagrams(relay(silent=(ALLOCATE,))) as where:
-        (one,) = reach([media(where)]).relays
+        one, by_tcp = reach([media(where)]).relays
     assert (one.allocate, len(one.allocate_rtt_ms)) == ("no_answer", 4)
     assert one.answered
+    assert (by_tcp.transport, by_tcp.connect) == ("tcp", "refused")
 
 
 def test_a_silent_relay_has_four_entries_and_no_round_trip():
     with serving_datagrams(relay(silent=(BINDING, ALLOCATE))) as where:
-        (one,) = reach([media(where)]).relays
+        one, by_tcp = reach([media(where)]).relays
     assert one.binding_rtt_ms == (None, None, None, None)
+    assert (by_tcp.transport, by_tcp.allocate) == ("tcp", None)
 
 
 def test_a_closed_port_is_told_by_icmp():

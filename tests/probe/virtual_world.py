@@ -29,7 +29,7 @@ from ccp_assess.probe.virtual import VirtualNetwork
 from ccp_assess.probe.virtual_ways import Answer, Nat, Router, Rule, Way, stun_server
 from ccp_assess.ranges import read_ranges
 from ccp_assess.wire import dns, stun
-from ccp_assess.wire.http import parse_head
+from ccp_assess.wire.http import looks_like_http, parse_head
 
 CODES = ("eu-west-2", "us-east-1", "ap-southeast-2", "eu-central-1", "af-south-1")
 RESOLVER, PROXY, PORTAL = "192.168.1.1", "192.168.1.8", "192.168.1.2"
@@ -92,6 +92,7 @@ class World:
     no_route: bool = False
     turn: str = "challenge"
     split_egress: bool = False
+    relay_by_tcp: bool = False
     way: dict[str, Any] = field(default_factory=dict)
     way_of_relay: dict[str, Any] = field(default_factory=dict)
     first: tuple[Router, ...] = (Router(address="192.168.1.1", rtt_ms=1.0),)
@@ -217,6 +218,8 @@ class World:
                     tcp[address, 443] = lambda: Web(self)
                     if self.portal:
                         tcp[address, 80] = Portal
+                    if media and self.relay_by_tcp:
+                        tcp[address, 3478] = StreamRelay
                     if media:
                         udp[address, 3478] = partial(self._relay, place)
 
@@ -346,6 +349,9 @@ class Web:
         if not self.greeted:
             yield from self._greet()
             return
+        if not looks_like_http(data):
+            yield None
+            return
         request = parse_head(data)
         date = f"Date: {formatdate(self.world.server_time_s(), usegmt=True)}\r\n"
         key = request.get("sec-websocket-key")
@@ -398,6 +404,20 @@ class ProxyServer:
         how = {"strip": "strip", "close": "close", "mute": "silent"}.get(self.world.proxy)
         self.web = Web(self.world, how)
         yield b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+class StreamRelay:
+    """A TURN server over TCP."""
+
+    def connected(self):
+        return ()
+
+    def received(self, data):
+        while data:
+            size = 20 + int.from_bytes(data[2:4], "big")
+            for _, answer in stun_server(data[:size], ("192.0.2.2", 40000)):
+                yield answer
+            data = data[size:]
 
 
 class Portal:
