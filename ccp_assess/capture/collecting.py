@@ -15,7 +15,7 @@ from ccp_assess.errors import CaptureError
 from ccp_assess.findings import counted
 from ccp_assess.traffic import measuring, payloads
 from ccp_assess.traffic.flows import Flow, Transport
-from ccp_assess.traffic.measuring import STREAM, MeasuringState
+from ccp_assess.traffic.measuring import MeasuringState
 from ccp_assess.traffic.streams import SECOND_ROW, Direction, RelayForm, RelayTransport, RtpStream
 from ccp_assess.traffic.tracking import TrackerState
 from ccp_assess.wire.columns import REASONS, SKIP_FRAGMENT, SKIP_LINK, DecoderState
@@ -61,6 +61,25 @@ def address_text(high: int, low: int) -> str:
     return str(ipaddress.IPv6Address(high << 64 | low))
 
 
+def plain_rows(rows: Table, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Turn rows of a table into plain values, column by column: one by one it takes ten times as long.
+
+    Parameters
+    ----------
+    rows
+        The table.
+    names
+        The fields that are wanted.
+
+    Returns
+    -------
+    plain
+        A dictionary for each row; fields with several values are lists.
+    """
+    columns = [rows[name].tolist() for name in names]
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
 class Flows(Sequence[Flow]):
     """Flows as a sequence; each is made when it is asked for, since a long capture has a hundred thousand."""
 
@@ -86,26 +105,35 @@ class Flows(Sequence[Flow]):
         if flow is None:
             if len(self._made) >= 4_096:
                 self._made.clear()
-            flow = self._made[index] = _flow(self._rows[index])
+            (flow,) = _flows(self._rows[index : index + 1])
+            self._made[index] = flow
         return flow
 
 
-def _flow(row: np.void) -> Flow:
-    packets, last = row["packets"].tolist(), row["last_ns"].tolist()
-    ttl_min, ttl_max = row["ttl_min"].tolist(), row["ttl_max"].tolist()
-    pairs = {
-        f"{name}_{side}": int(row[name][k])
-        for name in ("packets", "bytes", "payload_bytes", "retransmissions", "zero_windows", "payload_packets")
-        for k, side in enumerate(("ab", "ba"))
-    }
-    seen = [count > 0 for count in packets]
+_RELAY_FIELDS = ("is_turn", "relay_votes", "a_port", "b_port")
+_END_FIELDS = ("a_high", "a_low", "b_high", "b_low", "protocol", *_RELAY_FIELDS)
+_PAIRS = ("packets", "bytes", "payload_bytes", "retransmissions", "zero_windows", "payload_packets")
+_FLOW_FIELDS = (
+    *_END_FIELDS, *_PAIRS, "first_ns", "last_ns", "ttl_min", "ttl_max", "syn_ns", "synack_ns", "syns", "synacks",
+    "resets", "fins", "reset_ns", "fin_ns", "reset_ttl", "media", "rtcp",
+)  # fmt: skip
+
+
+def _flows(rows: Table) -> list[Flow]:
+    return [_flow(row) for row in plain_rows(rows, _FLOW_FIELDS)]
+
+
+def _flow(row: dict[str, Any]) -> Flow:
+    seen = [count > 0 for count in row["packets"]]
+    last, ttl_min, ttl_max = row["last_ns"], row["ttl_min"], row["ttl_max"]
+    reset_ns, fin_ns = row["reset_ns"], row["fin_ns"]
     return Flow(
-        a=address_text(int(row["a_high"]), int(row["a_low"])),
-        a_port=int(row["a_port"]),
-        b=address_text(int(row["b_high"]), int(row["b_low"])),
-        b_port=int(row["b_port"]),
-        transport=_TRANSPORTS.get(int(row["protocol"]), "other"),
-        first_ns=int(row["first_ns"]),
+        a=address_text(row["a_high"], row["a_low"]),
+        a_port=row["a_port"],
+        b=address_text(row["b_high"], row["b_low"]),
+        b_port=row["b_port"],
+        transport=_TRANSPORTS.get(row["protocol"], "other"),
+        first_ns=row["first_ns"],
         last_ns=max(value for value, some in zip(last, seen, strict=True) if some),
         last_ab_ns=last[0] if seen[0] else None,
         last_ba_ns=last[1] if seen[1] else None,
@@ -113,35 +141,35 @@ def _flow(row: np.void) -> Flow:
         ttl_ab_max=ttl_max[0] if seen[0] else None,
         ttl_ba_min=ttl_min[1] if seen[1] else None,
         ttl_ba_max=ttl_max[1] if seen[1] else None,
-        syn_ns=int(row["syn_ns"]) if row["syns"] else None,
-        synack_ns=int(row["synack_ns"]) if row["synacks"] else None,
-        syns=int(row["syns"]),
-        synacks=int(row["synacks"]),
-        resets=int(row["resets"]),
-        fins=int(row["fins"]),
-        reset_ab_ns=int(row["reset_ns"][0]) or None,
-        reset_ba_ns=int(row["reset_ns"][1]) or None,
-        fin_ab_ns=int(row["fin_ns"][0]) or None,
-        fin_ba_ns=int(row["fin_ns"][1]) or None,
-        reset_ab_ttl=int(row["reset_ttl"][0]) if row["reset_ns"][0] else None,
-        reset_ba_ttl=int(row["reset_ttl"][1]) if row["reset_ns"][1] else None,
+        syn_ns=row["syn_ns"] if row["syns"] else None,
+        synack_ns=row["synack_ns"] if row["synacks"] else None,
+        syns=row["syns"],
+        synacks=row["synacks"],
+        resets=row["resets"],
+        fins=row["fins"],
+        reset_ab_ns=reset_ns[0] or None,
+        reset_ba_ns=reset_ns[1] or None,
+        fin_ab_ns=fin_ns[0] or None,
+        fin_ba_ns=fin_ns[1] or None,
+        reset_ab_ttl=row["reset_ttl"][0] if reset_ns[0] else None,
+        reset_ba_ttl=row["reset_ttl"][1] if reset_ns[1] else None,
         relay_side=relay_side(row),
-        is_turn=bool(row["is_turn"]),
-        media_packets_ab=int(row["media"][0]),
-        media_packets_ba=int(row["media"][1]),
-        rtcp_packets_ab=int(row["rtcp"][0]),
-        rtcp_packets_ba=int(row["rtcp"][1]),
-        **pairs,
+        is_turn=row["is_turn"],
+        media_packets_ab=row["media"][0],
+        media_packets_ba=row["media"][1],
+        rtcp_packets_ab=row["rtcp"][0],
+        rtcp_packets_ba=row["rtcp"][1],
+        **{f"{name}_{side}": row[name][k] for name in _PAIRS for k, side in enumerate(("ab", "ba"))},
     )
 
 
-def relay_side(row: np.void) -> Literal["a", "b"] | None:
+def relay_side(row: dict[str, Any]) -> Literal["a", "b"] | None:
     """Tell which end of a flow is the relay: by its messages, else by its port.
 
     Parameters
     ----------
     row
-        Row of ``ccp_assess.traffic.flowtable.FLOW``.
+        Row of ``ccp_assess.traffic.flowtable.FLOW`` as plain values.
 
     Returns
     -------
@@ -150,10 +178,10 @@ def relay_side(row: np.void) -> Literal["a", "b"] | None:
     """
     if not row["is_turn"]:
         return None
-    for_a, for_b = row["relay_votes"].tolist()
+    for_a, for_b = row["relay_votes"]
     if for_a != for_b:
         return "a" if for_a > for_b else "b"
-    a, b = int(row["a_port"]), int(row["b_port"])
+    a, b = row["a_port"], row["b_port"]
     if (a in _RELAY_PORTS) != (b in _RELAY_PORTS):
         return "a" if a in _RELAY_PORTS else "b"
     return "a" if a < b else "b"
@@ -274,57 +302,60 @@ def _retransmissions(rows: Table) -> set[int]:
     return found
 
 
-_PLAIN = [name for name in STREAM.names or () if name not in {"seen", "play_bins"}]
+_STREAM_FIELDS = (
+    "flow", "path", "ssrc", "relayed", "basis", "packets", "first_ns", "last_ns", "unique", "expected", "segments",
+    "duplicates", "reordered", "rate_hz", "jitter_ms", "jitter_sum_ms", "jitter_max_ms", "jitter_updates",
+    "ipdv_sum_ms", "steps", "step", "step_hits", "longest_gap_ns", "longest_gap_from_ns", "stalls", "events",
+    "payload_bytes", "rtcp", "bursts", "burst_packets", "longest_run", "type_counts", "types", "element",
+    "element_count", "element_sum", "element_silent", "element_low", "element_high", "skew_ppm", "play_sum_ms",
+    "play_packets", "play_late",
+)  # fmt: skip
 
 
 def _streams(tracker: TrackerState, state: MeasuringState, peers: Sequence[str]) -> tuple[RtpStream, ...]:
     rows, seconds = state.finish()
-    order = np.argsort(seconds["stream"], kind="stable")
-    seconds = seconds[order]
-    starts = np.searchsorted(seconds["stream"], np.arange(len(rows) + 1))
+    seconds = seconds.take(np.argsort(seconds["stream"], kind="stable"))  # ten times as fast as by an index
+    starts = np.searchsorted(seconds["stream"], np.arange(len(rows) + 1)).tolist()
     repeats = _retransmissions(rows)
+    valid = np.flatnonzero(rows["valid"])
+    flows = np.unique(rows["flow"][valid] >> 1)
+    ends = dict(zip(flows.tolist(), plain_rows(tracker.flows.take(flows), _END_FIELDS), strict=True))
     made: list[tuple[RtpStream, int]] = []
-    ends: dict[int, tuple[str, int, str, int, int, Literal["a", "b"] | None]] = {}
-    for number in np.flatnonzero(rows["valid"]).tolist():
-        row = dict(zip(_PLAIN, rows[number][_PLAIN].item(), strict=True))
-        flow = row["flow"] >> 1
-        if flow not in ends:
-            f = tracker.flows[flow]
-            ends[flow] = (
-                address_text(int(f["a_high"]), int(f["a_low"])), int(f["a_port"]),
-                address_text(int(f["b_high"]), int(f["b_low"])), int(f["b_port"]), int(f["protocol"]), relay_side(f),
-            )  # fmt: skip
+    for number, row in zip(valid.tolist(), plain_rows(rows.take(valid), _STREAM_FIELDS), strict=True):
         own = seconds[starts[number] : starts[number + 1]]
         again = number in repeats
-        made.append((_stream(row, ends[flow], tracker, peers, own, is_retransmission=again), number))
+        made.append((_stream(row, ends[row["flow"] >> 1], tracker, peers, own, is_retransmission=again), number))
     made.sort(key=lambda pair: (pair[0].first_ns, pair[0].src, pair[0].src_port, pair[0].dst, pair[0].ssrc, pair[1]))
-    for index, (stream, _) in enumerate(made):
-        stream.seconds["stream"] = index
+    place = np.full(len(rows) + 1, -1, np.int32)  # where each stream stands now; the seconds of the streams say so too
+    place[[number for _, number in made]] = np.arange(len(made))
+    seconds["stream"] = place[seconds["stream"]]
     return tuple(stream for stream, _ in made)
 
 
 def _stream(
     row: dict[str, Any],
-    ends: tuple[str, int, str, int, int, Literal["a", "b"] | None],
+    ends: dict[str, Any],
     tracker: TrackerState,
     peers: Sequence[str],
     seconds: Table,
     *,
     is_retransmission: bool,
 ) -> RtpStream:
-    a, a_port, b, b_port, protocol, relay = ends
+    a, a_port = address_text(ends["a_high"], ends["a_low"]), ends["a_port"]
+    b, b_port = address_text(ends["b_high"], ends["b_low"]), ends["b_port"]
+    relay = relay_side(ends)
     outbound = not row["flow"] & 1
     form: RelayForm = _RELAY_FORMS.get(row["relayed"], "none")
     direction: Direction = "unknown"
     if form != "none" and relay is not None:
         direction = "out" if outbound == (relay == "b") else "in"
-    transport = _TRANSPORTS.get(protocol, "other")
+    transport = _TRANSPORTS.get(ends["protocol"], "other")
     relay_transport: RelayTransport | None = None
     if form != "none":
         relay_transport = "tcp" if transport == "tcp" else "udp"
     path = row["path"]
     channel = int(tracker.paths["channel"][path]) if path >= 0 else 0
-    counted = [pair for pair in zip(_cells(row["types"]), _cells(row["type_counts"]), strict=True) if pair[1]]
+    counted = [pair for pair in zip(row["types"], row["type_counts"], strict=True) if pair[1]]
     types = dict(sorted(counted, key=lambda pair: (-pair[1], pair[0])))
     payload_type = next(iter(types))
     rate = row["rate_hz"]
@@ -390,22 +421,18 @@ def _stream(
     )
 
 
-def _cells(value: Any) -> list[int]:
-    return [int(cell) for cell in value]
-
-
 def _level(row: dict[str, Any]) -> tuple[float, float] | None:
     """Mean level and share of silence of the header element that behaves like an audio level."""
     best: tuple[float, float] | None = None
     most = 0
     for k in range(2):
-        count = int(row["element_count"][k])
-        if not int(row["element"][k]) or count * 2 < row["packets"] or count <= most:
+        count = row["element_count"][k]
+        if not row["element"][k] or count * 2 < row["packets"] or count <= most:
             continue
         if row["element_low"][k] == row["element_high"][k] != 127:
             continue
         most = count
-        best = (int(row["element_sum"][k]) / count, 100.0 * int(row["element_silent"][k]) / count)
+        best = (row["element_sum"][k] / count, 100.0 * row["element_silent"][k] / count)
     return best
 
 
@@ -575,10 +602,10 @@ def collect(  # noqa: PLR0917  (one thing of each stage)
     stun = joined(tracker.stun_rows, STUN_ROW)
     limits = _limits(tracker, state, readers)
     streams = _streams(tracker, state, peers)
-    flows = Flows(tracker.flows[: tracker.flow_counts[0]].copy())
+    flows = tracker.flows[: tracker.flow_counts[0]].copy()
     return Scan(
         captures=_captures(names, readers, refused, interfaces, skips),
-        flows=flows if len(flows) > PLAIN_FLOWS else tuple(flows),
+        flows=Flows(flows) if len(flows) > PLAIN_FLOWS else tuple(_flows(flows)),
         datagrams=Datagrams(tracker.rare_rows, tracker.rare_bytes, peers),
         stun=stun[stun["flow"] >= 0],
         peers=peers,

@@ -203,7 +203,7 @@ class _SeveralFiles:
             rows = [part for part, _ in taken if len(part)]
             if rows:
                 order = np.argsort(np.concatenate([keys for _, keys in taken]), kind="stable")
-                return np.concatenate(rows)[order]
+                return np.concatenate(rows).take(order)
             if self._waiting:
                 self._activate()
         return np.empty(0, FRAME)
