@@ -33,10 +33,11 @@ def measure(bench: Bench, site_id: str, region_code: str, out: Path) -> list[Pat
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure all ways of a plan with the tools that it names."""
+    """Measure all ways of a plan with the tools that it names, or run one program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("plan", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="folder for what the plan's commands print")
+    parser.add_argument("--at", nargs=argparse.REMAINDER, help="SITE COMMAND...: run a program at a site instead")
     parser.add_argument("--site", action="append", help="measure from these sites only")
     parser.add_argument("--region", action="append", help="measure towards these Regions only")
     parser.add_argument("--parallel", type=int, default=4)
@@ -46,6 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(lacking, file=sys.stderr)
         return 1
     plan = read_plan(chosen.plan)
+    if chosen.at is not None:
+        site, *command = chosen.at or [""]
+        if site not in plan.sites or not command:
+            parser.error(f"give one of the sites {', '.join(plan.sites)}, and a command")
+        with Bench(plan) as bench:
+            return bench.start(command, site).wait()
+    if chosen.out is None:
+        parser.error("give --out FOLDER, or --at SITE COMMAND")
     wanted = [
         (site, code)
         for site, code in plan.ways

@@ -233,3 +233,15 @@ def test_what_a_killed_bench_leaves_is_taken_away_by_the_next(bench_needs):
         assert not list(Path("/run/netns").glob(f"{prefix}-*"))
     inside = subprocess.run(["pgrep", "-f", f"{prefix}-"], capture_output=True, text=True, check=False)
     assert inside.stdout == ""
+
+
+def test_a_program_runs_in_an_office_of_the_plan_from_the_command_line(bench_needs):
+    tools = Path(__file__).resolve().parents[2] / "tools"
+    words = [sys.executable, str(tools / "wan_bench.py"), str(tools / "wan_bench_offices.toml")]
+    asked = [sys.executable, str(ASKER), f"stun_connected {RELAY}", f"connect {RELAY} 443"]
+    done = subprocess.run([*words, "--at", "udp-prohibited", *asked], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == [errno.EHOSTUNREACH, "connected"]
+    wrong = subprocess.run([*words, "--at", "nowhere", "true"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert "give one of the sites open, udp-dropped" in wrong.stderr

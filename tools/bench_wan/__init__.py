@@ -22,12 +22,14 @@ From a test::
 
 As a command::
 
-    python tools/wan_bench.py PLAN.toml --out FOLDER [--site ID]... [--region CODE]...
+    python tools/wan_bench.py tools/wan_bench_sample.toml --out FOLDER [--site ID]... [--region CODE]...
+    python tools/wan_bench.py tools/wan_bench_offices.toml --at SITE COMMAND...
 
 Keys of a plan: see the fields of the classes in ``plan.py``, which bear the same names. Beyond them: a way has ``hops``
 and ``rtt_ms`` and spreads its routers evenly (``first_hops`` of the site as stated), ``silent = [5]`` and
-``parallel = {"4" = 3}`` (ECMP) count from the first router after those; ``loss_pct`` is for both directions,
-``drop = ["udp/3478"]`` is short for ``blocked = {"udp/3478" = "drop"}``; ``blocked_at`` is the router that does it.
+``parallel = {"4" = 3}`` (ECMP) count from the first router after those; ``loss_pct`` is for both directions;
+``blocked_at`` is the router that blocks, and ``drop = ["udp/3478"]`` is short for ``blocked = {"udp/3478" = "drop"}``;
+``[ways]`` holds for sites that state none.
 """
 
 from bench_wan.bench import Bench, bench, missing_for_bench

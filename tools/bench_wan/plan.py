@@ -139,7 +139,7 @@ def read_plan(source: Plan | Path | str | Mapping[str, Any]) -> Plan:
     regions = {code: tuple(row["addresses"]) for code, row in stated["regions"].items()}
     ways = {}
     for number, (site, row) in enumerate(stated["sites"].items()):
-        for code, way in row.get("ways", {}).items():
+        for code, way in (row.get("ways") or stated.get("ways", {})).items():
             ways[site, code] = _way(site, code, row.get("first_hops", []), dict(way), number)
     return Plan(
         sites={site: _site(row) for site, row in stated["sites"].items()},
