@@ -177,7 +177,8 @@ def tcpdump_command(program: str, order: Order) -> list[str]:
     command
         It writes pcap, whatever the format asked for.
     """
-    command = [program, "-n", "-p", "-i", order.interface, "-s", str(SNAPLEN), "-B", str(BUFFER_MIB * 1024)]
+    command = [program, "-n", "-p", "-U", "--immediate-mode", "-i", order.interface, "-s", str(SNAPLEN)]
+    command += ["-B", str(BUFFER_MIB * 1024)]
     command += ["-w", str(order.path)]
     if order.ring is not None:
         command += ["-C", str(max(order.ring.file_bytes // 1_000_000, 1)), "-W", str(order.ring.files)]

@@ -125,7 +125,8 @@ def kept_of_datagram(payload: bytes, ports: tuple[int, int]) -> int:
         return len(payload)
     if 0x40 <= payload[0] <= 0x4F and len(payload) >= 5:
         body = int.from_bytes(payload[2:4], "big")
-        return 4 + kept_of_media(payload[4 : 4 + body]) if 4 + body <= len(payload) + 3 else len(payload)
+        fits = 4 + body <= len(payload) <= 4 + (body + 3) // 4 * 4
+        return 4 + kept_of_media(payload[4 : 4 + body]) if fits else min(len(payload), _UNKNOWN_KEPT)
     if 128 <= payload[0] <= 191 and NEVER_MEDIA.isdisjoint(ports):
         return kept_of_media(payload)
     if is_stun(payload, len(payload)) or 20 <= payload[0] <= 63 or is_quic_long(payload) or payload[0] < 4:
