@@ -18,6 +18,7 @@ REQUEST, SUCCESS, FAILURE = 0x0001, 0x0101, 0x0111
 PADDING = 0xC0DE
 """An attribute that nobody knows and that a server must skip (comprehension-optional, RFC 8489, section 14)."""
 
+_MAPPED_V4 = struct.Struct("!HI")
 _HEAD = struct.Struct("!HHI8sI")
 
 
@@ -88,6 +89,12 @@ def mapped_address(data: bytes) -> tuple[str, int] | None:
     mapped
         ``None`` where it does not say.
     """
+    # Nearly every answer has it first, for IPv4; thousands a minute come while something is measured.
+    if data[20:26] == b"\0\x20\0\x08\0\x01" and len(data) >= 32:
+        port, address = _MAPPED_V4.unpack_from(data, 26)
+        address ^= MAGIC_COOKIE
+        text = f"{address >> 24}.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}"
+        return text, port ^ MAGIC_COOKIE >> 16
     try:
         mapped = parse_message(data).get("XOR-MAPPED-ADDRESS")
     except ParseError:

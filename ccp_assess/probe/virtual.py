@@ -209,16 +209,19 @@ class VirtualNetwork:
         self._queue.clear()
 
     def wait(self, until_ns: int) -> Sequence[tuple[int, Event]]:
-        """Let time pass to the next event, or to ``until_ns``."""
-        while self._queue and self._queue[0][0] <= max(until_ns, self._now_ns):
+        """Let time pass to the next events, or to ``until_ns``; what happens at one instant is heard together."""
+        heard: list[tuple[int, Event]] = []
+        while self._queue and self._queue[0][0] <= (self._now_ns if heard else max(until_ns, self._now_ns)):
             at_ns, _, owner, what = heapq.heappop(self._queue)
-            self._pass_time(at_ns)
+            if at_ns > self._now_ns:
+                self._pass_time(at_ns)
             if callable(what):
                 what()
             elif not hasattr(what, "flow") or (owner, what.flow) in self._flows:
-                return [(owner, what)]
-        self._pass_time(until_ns)
-        return []
+                heard.append((owner, what))
+        if not heard:
+            self._pass_time(until_ns)
+        return heard
 
     def perform(self, owner: int, action: Action) -> None:
         """Carry out one action."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ccp_assess.probe.binding import NumberedBindings
+from ccp_assess.probe.binding import NumberedBindings, mapped_address
 from ccp_assess.probe.machine import (
     Close,
     Closed,
@@ -25,7 +25,7 @@ from ccp_assess.probe.machine import (
     run,
 )
 from ccp_assess.probe.virtual import VirtualNetwork
-from ccp_assess.probe.virtual_ways import Answer, Nat, Rule, straight_way
+from ccp_assess.probe.virtual_ways import Answer, Nat, Rule, straight_way, stun_server
 from ccp_assess.wire import stun
 
 FAR = "192.0.2.20"
@@ -231,3 +231,14 @@ def test_a_machine_that_never_ends_is_stopped_at_the_deadline():
     network = VirtualNetwork(ways={})
     assert run([_Endless()], network, deadline_s=4.0) == ["Stop"]
     assert network.now_ns() == 5 * SECOND
+
+
+@pytest.mark.parametrize("source", [("198.51.100.7", 40_001), ("2001:db8::7", 40_001)])
+def test_the_mapped_address_is_written_and_read_as_the_codec_does(source):
+    request = NumberedBindings(b"saltsalt").request(7)
+    ((_, answer),) = stun_server(request, source)
+    message = stun.parse_message(answer)
+    assert message.get("XOR-MAPPED-ADDRESS") == source
+    assert message.transaction_id == request[8:20]
+    assert mapped_address(answer) == source
+    assert mapped_address(answer[:24]) is None
