@@ -28,7 +28,7 @@ from ccp_assess.probe.relay import FULL_TRIES_MS, QUICK_TRIES_MS, reach_relay, r
 from ccp_assess.probe.systems import open_network
 from ccp_assess.probe.talks import Running, Talk, Talks, Turnstile
 from ccp_assess.probe.targets import RegionTargets, Target
-from ccp_assess.probe.tls import SystemTls, TlsMaker
+from ccp_assess.probe.tls import SystemTls, TlsMaker, prepare_tls
 from ccp_assess.units import NS_PER_MS, NS_PER_S, ms_from_ns
 
 TLS_PORTS = frozenset({443, 5349})
@@ -168,6 +168,7 @@ def probe_reach(
     found
         What was found.
     """
+    prepare_tls()
     network = open_network(source)
     try:
         clock = replace(around, wall_clock_s=time.time() - network.now_ns() / NS_PER_S)

@@ -147,13 +147,16 @@ def reach_relay(
     due = [talks.after_ms(try_ms) for try_ms in tries_ms]
     end_ns = min(due[-1] + round(LAST_WAIT_MS * NS_PER_MS), tools.end_ns)
     tokens: dict[int, tuple[_Asked, bytes]] = {}
-    reports = 0
+    reports = tries = 0
     enough_ns: int | None = None
     actions: list[Any] = [OpenUdp(flow=flow, family=6 if ":" in remote[0] else 4, remote=remote)]
     while True:
         if due and due[0] <= talks.now_ns < end_ns:
             due.pop(0)
-            for asked in (heard.binding, heard.allocate):
+            tries += 1
+            # One Allocate tells what it can; it is repeated for as long as it has no answer, a round trip later.
+            wanted = tries != 2 and heard.outcome not in {"challenged", "granted"}
+            for asked in (heard.binding, heard.allocate) if wanted else (heard.binding,):
                 data = asked.request(talks.now_ns)
                 token = len(tokens)
                 tokens[token] = (asked, data[8:20])

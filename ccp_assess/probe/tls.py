@@ -149,6 +149,12 @@ class SystemTls:
             data += piece
 
 
+def prepare_tls() -> None:
+    """Read this computer's trusted certificates before anything is timed."""
+    _context(True)  # noqa: FBT003 -- the two values of the cache
+    _context(False)  # noqa: FBT003
+
+
 @cache
 def _context(check: bool) -> ssl.SSLContext:  # noqa: FBT001 -- the two values of the cache
     context = ssl.create_default_context()

@@ -59,7 +59,7 @@ def test_one_json_document_as_the_contract_says(bench):
     assert all(rtt > 0 for rtt in relay_row["binding_rtt_ms"] if rtt is not None)
     assert london["tcp"][0]["outcome"] == "refused"
     assert [row["code"] for row in london["diagnosis"]] == ["TCP_REFUSED"]
-    assert (virginia["relay"]["allocate"], virginia["relay"]["binding_rtt_ms"]) == ("no_answer", [None] * 4)
+    assert (virginia["relay"]["allocate"], virginia["relay"]["binding_rtt_ms"]) == ("no_answer", [None] * 5)
     assert virginia["via"] is None
     assert {row["severity"] for row in virginia["diagnosis"]} <= {"info", "warning", "critical"}
     assert london["path"]["hop_count"] == 1

@@ -19,7 +19,7 @@ from ccp_assess.probe.targets import RegionTargets, Target
 HOST = "participant.connect.eu-west-2.amazonaws.com"
 TURN = "turnnlb-1dc64a459ead57ea.elb.eu-west-2.amazonaws.com"
 BINDING, ALLOCATE = b"\x00\x01", b"\x00\x03"
-SHORT = replace(QUICK, give_up_ms=900.0, whole_ms=3000.0, relay_tries_ms=(0.0, 50.0, 100.0, 150.0))
+SHORT = replace(QUICK, give_up_ms=900.0, whole_ms=3000.0, relay_tries_ms=(0.0, 50.0, 100.0, 150.0, 200.0))
 
 
 @pytest.fixture(scope="module")
@@ -263,10 +263,10 @@ def test_a_relay_that_answers_stun_but_not_turn():
     assert (by_tcp.transport, by_tcp.connect) == ("tcp", "refused")
 
 
-def test_a_silent_relay_has_four_entries_and_no_round_trip():
+def test_a_silent_relay_has_an_entry_for_each_try_and_no_round_trip():
     with serving_datagrams(relay(silent=(BINDING, ALLOCATE))) as where:
         one, by_tcp = reach([media(where)]).relays
-    assert one.binding_rtt_ms == (None, None, None, None)
+    assert one.binding_rtt_ms == (None,) * 5
     assert (by_tcp.transport, by_tcp.allocate) == ("tcp", None)
 
 
