@@ -68,7 +68,7 @@ class CallPanel(Panel):
         wide = ipywidgets.Layout(width="560px", max_width="100%")
         self.first = ipywidgets.Dropdown(options=choices, description="Call", style=LABEL, layout=wide)
         self.second = ipywidgets.Dropdown(
-            options=[(NOBODY, None), *choices], description="Beside it", style=LABEL, layout=wide
+            options=[(NOBODY, -1), *choices], description="Beside it", style=LABEL, layout=wide
         )
         narrow = ipywidgets.Layout(width="230px")
         self.start = ipywidgets.BoundedFloatText(description="From second", style=LABEL, layout=narrow, step=1.0)
@@ -91,7 +91,7 @@ class CallPanel(Panel):
     @property
     def shown(self) -> tuple[CallSeries, ...]:
         """The calls that are shown."""
-        indices = [index for index in (self.first.value, self.second.value) if index is not None]
+        indices = [index for index in (self.first.value, self.second.value) if index is not None and index >= 0]
         return tuple(self._calls[index].series for index in dict.fromkeys(indices))
 
     @property

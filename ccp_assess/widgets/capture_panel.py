@@ -70,7 +70,7 @@ class CapturePanel(Panel):
         self._calls_html = ""
         self.result: RecordResult | None = None
         self.interface = ipywidgets.Dropdown(
-            options=[(BY_ROUTE, None), *_interfaces()], description="Interface", style=LABEL, layout=WIDE
+            options=[(BY_ROUTE, ""), *_interfaces()], description="Interface", style=LABEL, layout=WIDE
         )
         self.regions = ipywidgets.SelectMultiple(
             options=[(f"{code}  {region.place}", code) for code, region in read_regions().items()],
@@ -89,7 +89,7 @@ class CapturePanel(Panel):
             value=True, description="Headers only: no voice is kept", style=LABEL, layout=WIDE
         )
         self.site = ipywidgets.Dropdown(
-            options=[("no site", None), *_sites(folder)], description="Site", style=LABEL, layout=WIDE
+            options=[("no site", ""), *_sites(folder)], description="Site", style=LABEL, layout=WIDE
         )
         self.name = ipywidgets.Text(
             description="File", placeholder="named by the time if empty", style=LABEL, layout=WIDE
@@ -175,7 +175,7 @@ class CapturePanel(Panel):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._recording = self._recorder(
                 path,
-                interface=self.interface.value,
+                interface=self.interface.value or None,
                 region_codes=tuple(self.regions.value),
                 hosts=tuple(self.hosts.value.replace(",", " ").split()),
                 expression=self.expression.value.strip() or None,

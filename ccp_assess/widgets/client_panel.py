@@ -78,7 +78,7 @@ class ClientPanel(Panel):
         self.name = ipywidgets.Text(description="New client", placeholder="its name", style=LABEL, layout=WIDE)
         self.create = button("Lay out a folder")
         self.kind = ipywidgets.Dropdown(
-            options=[(BY_NAME, None), *kinds_for_people()], description="What it is", style=LABEL, layout=WIDE
+            options=[(BY_NAME, ""), *kinds_for_people()], description="What it is", style=LABEL, layout=WIDE
         )
         self.site = ipywidgets.Dropdown(description="Taken at", style=LABEL, layout=WIDE)
         self.drop = FileDrop(
@@ -201,15 +201,15 @@ class ClientPanel(Panel):
             self.summary.value = _summary_html(self._client)
         sites = self._client.sites if self._client else ()
         chosen = self.site.value
-        self.site.options = [(BY_NAME, None), *((f"{site.site_id}  {site.name}", site.site_id) for site in sites)]
-        self.site.value = chosen if chosen in {site.site_id for site in sites} else None
+        self.site.options = [(BY_NAME, ""), *((f"{site.site_id}  {site.name}", site.site_id) for site in sites)]
+        self.site.value = chosen if chosen in {site.site_id for site in sites} else ""
 
     # --- files -----------------------------------------------------------------------------------------------
 
     def _on_file(self, name: str, path: Path) -> str:
         if self.folder is None:
             raise TableError("choose or lay out a client folder first", file=name)
-        place = file_away(self.folder, path, name, kind=self.kind.value, site_id=self.site.value)
+        place = file_away(self.folder, path, name, kind=self.kind.value or None, site_id=self.site.value or None)
         if place.kind == "tables":
             self._load_table()
         self._read()

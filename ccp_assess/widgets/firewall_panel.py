@@ -96,7 +96,7 @@ class FirewallPanel(Panel):
         self.stateless = _dropdown(
             "Firewall is",
             [
-                ("stateful", None),
+                ("stateful", ""),
                 ("stateless, Windows", "windows"),
                 ("stateless, Linux", "linux"),
                 ("stateless, macOS", "macos"),
@@ -154,7 +154,7 @@ class FirewallPanel(Panel):
                 "global_resiliency": self.global_resiliency.value,
                 "scheduling": self.scheduling.value,
                 "app_calling": self.app_calling.value,
-                "stateless": self.stateless.value,
+                "stateless": self.stateless.value or None,
                 "media_less": self.media_less.value,
                 "attachments_bucket": self.attachments_bucket.value.strip() or None,
                 "ec2_global": self.ec2_global.value,

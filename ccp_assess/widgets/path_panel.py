@@ -83,7 +83,7 @@ class PathPanel(Panel):
             value=3, min=1, max=1000, description="Rounds", style=LABEL, layout=WIDE
         )
         self.site = ipywidgets.Dropdown(
-            options=[("no site", None), *_sites(folder)], description="This is site", style=LABEL, layout=WIDE
+            options=[("no site", ""), *_sites(folder)], description="This is site", style=LABEL, layout=WIDE
         )
         self.start = button("Measure", is_primary=True)
         self.table, self.diagnoses = ipywidgets.HTML(), ipywidgets.HTML()
@@ -149,7 +149,7 @@ class PathPanel(Panel):
         table = self.endpoints.value.strip()
         options = RoundOptions(
             regions=tuple(self.regions.value),
-            site_id=self.site.value,
+            site_id=self.site.value or None,
             full=self.full.value,
             endpoints=Path(table) if table else None,
         )

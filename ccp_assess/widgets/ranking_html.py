@@ -138,10 +138,11 @@ def ranking_html(ranking: Ranking) -> str:
     left_out = len(options) - MOST_OPTIONS
     more = f"<p style='{_LINE};color:{QUIET}'>{left_out} more options follow.</p>" if left_out > 0 else ""
     return (
-        f"<table class='ccp-ranking' style='border-collapse:collapse;font-size:13px'><caption style='text-align:left;"
+        "<div style='overflow-x:auto'><table class='ccp-ranking' style='border-collapse:collapse;font-size:13px'>"
+        "<caption style='text-align:left;"
         f"line-height:1.3;color:{QUIET}'>Options that the constraints leave, best first by these weights; "
         f"the numbers are physical and do not depend on the weights</caption><thead><tr>{heads}</tr></thead>"
-        f"<tbody>{rows}</tbody></table>{more}{_excluded_html(ranking)}"
+        f"<tbody>{rows}</tbody></table></div>{more}{_excluded_html(ranking)}"
     )
 
 

@@ -35,7 +35,7 @@ from ccp_assess.services import service_names
 from ccp_assess.widgets.budget_html import budgets_html
 from ccp_assess.widgets.controls import Slider
 from ccp_assess.widgets.jobs import Latest
-from ccp_assess.widgets.panel import LABEL, LINE, WIDE, Panel, button, panel_box, problem_html
+from ccp_assess.widgets.panel import LABEL, LINE, WIDE, Panel, button, panel_box, problem_html, row
 from ccp_assess.widgets.ranking_html import headline_html, ranking_html, sentences_html, tipping_html, waiting_html
 from ccp_assess.widgets.region_map import new_map, show_option
 from ccp_assess.widgets.whatif_box import WhatIfBox
@@ -198,9 +198,9 @@ class RegionPanel(Panel):
         controls = ipywidgets.VBox([*self._controls, self.reset], layout=ipywidgets.Layout(flex="0 0 auto"))
         results = ipywidgets.VBox(
             [self.headline, self.problem, self.sentences, self.map, self.look, self.table, self.tipping],
-            layout=ipywidgets.Layout(flex="1 1 420px", min_width="min(420px, 100%)", margin="0 0 0 16px"),
+            layout=ipywidgets.Layout(flex="1 1 420px", min_width="0"),
         )
-        both = ipywidgets.Box([controls, results], layout=ipywidgets.Layout(display="flex", flex_flow="row wrap"))
+        both = row(controls, results)
         return panel_box(
             "region",
             "Where the instance should be: what matters, and what is allowed",

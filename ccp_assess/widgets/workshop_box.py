@@ -65,6 +65,7 @@ class WorkshopBox:
         self.who = ipywidgets.Text(description="Who", placeholder="names, if wanted", style=LABEL, layout=WIDE)
         self.decide = button("Write it down")
         self.said, self.log = ipywidgets.HTML(), ipywidgets.HTML()
+        self._found: tuple[Scenario, ...] = ()
         self.box = ipywidgets.VBox(
             [
                 row(self.name, self.save),
@@ -95,13 +96,14 @@ class WorkshopBox:
         self.decision.value = decision
 
     def _list(self, chosen: str = "") -> None:
+        found: tuple[Scenario, ...] = ()
         try:
             found = read_scenarios(self._folder)
         except CcpAssessError as error:
-            found = ()
             self.said.value = problem_html(str(error))
-        self.scenarios.options = [(_NONE, None), *((f"{one.name}  ({minute(one.saved)})", one) for one in found)]
-        self.scenarios.value = next((one for one in found if one.name.casefold() == chosen.casefold()), None)
+        self._found = found
+        self.scenarios.options = [(_NONE, ""), *((f"{one.name}  ({minute(one.saved)})", one.name) for one in found)]
+        self.scenarios.value = next((one.name for one in found if one.name.casefold() == chosen.casefold()), "")
 
     def _show_log(self) -> None:
         try:
@@ -112,12 +114,13 @@ class WorkshopBox:
         self.log.value = decisions_html(decisions)
 
     def _on_open(self, _button: object) -> None:
-        if self.scenarios.value is None:
+        found = next((one for one in self._found if one.name == self.scenarios.value), None)
+        if found is None:
             self.said.value = problem_html("Choose the scenario to open among the kept ones first.")
             return
-        self.name.value = self.scenarios.value.name
-        self._open_scenario(self.scenarios.value)
-        self.said.value = said_html(f"Opened {clean(self.scenarios.value.name, 80)}.")
+        self.name.value = found.name
+        self._open_scenario(found)
+        self.said.value = said_html(f"Opened {clean(found.name, 80)}.")
 
     def _on_save(self, _button: object) -> None:
         weights, constraints = self._choices()
@@ -130,10 +133,10 @@ class WorkshopBox:
         self.said.value = said_html(f"Kept {clean(self.name.value, 80)} in the client folder.")
 
     def _on_delete(self, _button: object) -> None:
-        if self.scenarios.value is None:
+        if not self.scenarios.value:
             self.said.value = problem_html("Choose the scenario to delete among the kept ones first.")
             return
-        name = self.scenarios.value.name
+        name = self.scenarios.value
         try:
             delete_scenario(self._folder, name)
         except CcpAssessError as error:

@@ -94,7 +94,7 @@ def test_files_go_where_they_belong(panel: ClientPanel, folder: Path, tmp_path: 
     assert drop(panel, capture, tmp_path, "my call.pcap") == "my call.pcap → captures/DEN/my call.pcap"
     assert (folder / "captures" / "DEN" / "my call.pcap").read_bytes() == capture.read_bytes()
     assert "1 captures" in panel.summary.value
-    panel.site.value = None
+    panel.site.value = ""
     panel.kind.value = "logs"
     assert drop(panel, SAMPLE / "README.md", tmp_path, "note.txt") == "note.txt → logs/note.txt"
 

@@ -48,8 +48,8 @@ function render({ model, el }) {
       input.type = "text";
       input.autocomplete = "off";
       input.spellcheck = false;
-      input.size = Math.max(6, Math.min(28, column.width));
     }
+    input.style.minWidth = `${Math.max(7, Math.min(28, column.width))}ch`;
     input.value = rows()[row][index];
     input.setAttribute("aria-label", `${column.label}, row ${row + 1}`);
     input.title = column.help;

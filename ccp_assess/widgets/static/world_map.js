@@ -56,11 +56,11 @@ function render({ model, el }) {
       const [x, y] = [mark.dataset.x / unit, mark.dataset.y / unit];
       mark.setAttribute("transform", `translate(${mark.dataset.x} ${mark.dataset.y}) scale(${unit})`);
       const label = mark.querySelector("text");
-      if (label) writeLabel(label, x, y, Number(mark.dataset.r), taken);
+      if (label) writeLabel(label, x, y, Number(mark.dataset.r), unit, taken);
     }
   }
   // names stand right or left of their mark, above or below it; where there is no room, zooming makes some
-  function writeLabel(label, x, y, r, taken) {
+  function writeLabel(label, x, y, r, unit, taken) {
     const wide = 6.6 * label.textContent.length, high = 13;
     for (const [dx, dy, anchor] of [[r + 4, 4, "start"], [-r - 4, 4, "end"], [0, -r - 5, "middle"], [0, r + 13, "middle"]]) {
       const left = x + dx - { start: 0, middle: wide / 2, end: wide }[anchor];
