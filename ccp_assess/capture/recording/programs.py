@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ BUFFER_MIB = 16
 
 _START_SECONDS = 15.0
 _STOP_SECONDS = 10.0
+_SETTLING_SECONDS = {"dumpcap": 0.3, "tcpdump": 1.2}
+"""How long the kernel may hold back packets before it hands them over together [s]."""
 _PR_SET_PDEATHSIG = 1
 
 _DENIED = re.compile(r"permission|not permitted|privilege|access is denied|cap_net_raw", re.IGNORECASE)
@@ -177,8 +180,7 @@ def tcpdump_command(program: str, order: Order) -> list[str]:
     command
         It writes pcap, whatever the format asked for.
     """
-    command = [program, "-n", "-p", "-U", "--immediate-mode", "-i", order.interface, "-s", str(SNAPLEN)]
-    command += ["-B", str(BUFFER_MIB * 1024)]
+    command = [program, "-n", "-p", "-i", order.interface, "-s", str(SNAPLEN), "-B", str(BUFFER_MIB * 1024)]
     command += ["-w", str(order.path)]
     if order.ring is not None:
         command += ["-C", str(max(order.ring.file_bytes // 1_000_000, 1)), "-W", str(order.ring.files)]
@@ -268,6 +270,7 @@ class Program:
     def stop(self) -> None:
         """End it as Ctrl-C would, so that it writes its counters."""
         if self._process.poll() is None:
+            time.sleep(_SETTLING_SECONDS.get(self.name, 0.0))
             with suppress(OSError):
                 self._process.send_signal(_GENTLE)
             try:
