@@ -30,9 +30,11 @@ from ccp_assess.wire.ip import (
     NOT_A_TUNNEL,
     TCP,
     UDP,
+    V4_PREFIX,
     into_gre,
     into_udp_tunnel,
     is_gtp,
+    may_be_tunnel,
     put_fragment,
     read_ipv4,
     read_ipv6,
@@ -429,6 +431,46 @@ def is_copy(buffer: Bytes, header: Table, origin: int, time_ns: int, copies: Num
     return False
 
 
+@inlined
+def plain_datagram(buffer: Bytes, at: int, end: int, packet: np.void) -> bool:
+    """Read the headers of the most frequent frame by far into a row of `PACKET`: Ethernet, IPv4 and UDP, nothing else.
+
+    ``False`` leaves the frame to the general way, which gives the same and takes twice as long.
+    """
+    ip = at + 14
+    udp = ip + 20
+    if udp + 8 > end or be16(buffer, at + 12) != IPV4 or buffer[ip] != 0x45 or buffer[ip + 9] != UDP:
+        return False
+    total = be16(buffer, ip + 2)
+    src_port = be16(buffer, udp)
+    dst_port = be16(buffer, udp + 2)
+    if total < 28 or be16(buffer, ip + 6) & 0x3FFF != 0 or may_be_tunnel(src_port, dst_port):
+        return False
+    length = total - 20
+    stated = be16(buffer, udp + 4)
+    if stated >= 8:
+        length = min(length, stated)
+    packet.src_high = 0
+    packet.src_low = V4_PREFIX | be32(buffer, ip + 12)
+    packet.dst_high = 0
+    packet.dst_low = V4_PREFIX | be32(buffer, ip + 16)
+    packet.src_port = src_port
+    packet.dst_port = dst_port
+    packet.tcp_seq = 0
+    packet.tcp_ack = 0
+    packet.tcp_window = 0
+    packet.tcp_flags = 0
+    packet.protocol = UDP
+    packet.ttl = buffer[ip + 8]
+    packet.bytes = total
+    packet.payload = udp + 8
+    packet.length = length - 8
+    packet.captured = min(min(end, ip + total) - udp, length) - 8
+    packet.fragmented = False
+    packet.aside = False
+    return True
+
+
 @kernel
 def decode(
     buffer: Bytes,
@@ -487,6 +529,11 @@ def decode(
         face = interfaces[frame.interface]
         capture = face.capture
         link_type = face.link_type
+        if link_type == 1 and not watch_copies and plain_datagram(buffer, at, end, packets[made]):
+            packets[made].time_ns = frame.time_ns
+            packets[made].frame = first_number + index
+            made += 1
+            continue
         at, kind = network_layer(buffer, at, end, link_type)
         depth = 0
         whole = -1

@@ -209,6 +209,12 @@ def into_gre(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
 
 
 @inlined
+def may_be_tunnel(src_port: int, dst_port: int) -> bool:
+    """Tell whether `into_udp_tunnel` has to look, by the ports."""
+    return dst_port in (4789, 8472, 6081, 2152) or src_port == 2152
+
+
+@inlined
 def into_udp_tunnel(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     """Look through VXLAN, GENEVE and GTP-U, each told by port and content; ``NOT_A_TUNNEL`` if it is none."""
     if at + 20 > end:

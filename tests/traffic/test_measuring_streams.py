@@ -304,3 +304,28 @@ def test_many_streams_are_kept_apart():
     assert len(streams) == 700
     assert set((streams["packets"]).tolist()) == {40}
     assert np.bincount(seconds["stream"], weights=seconds["packets"]).tolist() == [40] * 700
+
+
+def test_streams_that_take_turns_are_measured_as_each_on_its_own_however_the_rows_are_cut():
+    rng = random.Random(3)
+    parts = []
+    for number in range(9):
+        arrivals = speech(900, jitter_ns=30_000_000, seed=number, kind=(111, 0, 8)[number % 3], rate_hz=48_000)
+        kept = [arrival for arrival in arrivals if rng.random() > 0.03]
+        parts.append(rows_of(sorted(kept + kept[::50]), ssrc=40 + number % 4, flow=number))
+    together = np.concatenate(parts)
+    together = together[np.argsort(together["time_ns"], kind="stable")]
+    for rows_at_a_time in (1, 7, 1_000, len(together)):
+        state = MeasuringState()
+        for start in range(0, len(together), rows_at_a_time):
+            piece = np.ascontiguousarray(together[start : start + rows_at_a_time])
+            state.run(piece, len(piece))
+        streams, seconds = state.finish()
+        assert len(streams) == len(parts)
+        for number, stream in enumerate(streams):
+            ((alone,), alone_seconds) = measured(parts[stream["flow"]])
+            names = [name for name in stream.dtype.names if not name.startswith("queue") and name != "flow"]
+            assert [repr(stream[name]) for name in names] == [repr(alone[name]) for name in names]
+            own = seconds[seconds["stream"] == number]
+            own["stream"] = 0
+            assert repr(own.tolist()) == repr(alone_seconds.tolist())
