@@ -230,9 +230,14 @@ def start_prober() -> subprocess.Popen[bytes]:
     # The package stands in a folder or in a zip file; either is what the child must import from.
     package = str(Path(__file__).resolve().parents[2])
     search = os.pathsep.join(part for part in (package, os.environ.get("PYTHONPATH", "")) if part)
-    command = [sys.executable, "-m", "ccp_assess.probe.prober"]
+    # -P: whatever stands in the folder where a user happens to be is not ours to import.
+    command = [sys.executable, "-P", "-m", "ccp_assess.probe.prober"]
     return subprocess.Popen(  # noqa: S603 -- our own program
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": search}
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": search},
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # Windows: no black window while it measures
     )
 
 

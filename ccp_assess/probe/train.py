@@ -18,6 +18,7 @@ from ccp_assess.probe.machine import (
     Close,
     Datagram,
     Event,
+    IcmpError,
     OpenUdp,
     Overflowed,
     Report,
@@ -47,6 +48,12 @@ FIRST_TRIES_NS = (0, 150 * NS_PER_MS, 450 * NS_PER_MS)
 FIRST_LIMIT_NS = 1_500 * NS_PER_MS
 BUFFER_BYTES = 1 << 20
 
+PROHIBITIONS = frozenset({(4, 3, 9), (4, 3, 10), (4, 3, 13), (6, 1, 1)})
+"""IP version, type and code by which a device forbids what we send (RFC 1812, 4443)."""
+
+MOST_PROHIBITIONS = 3
+"""After so many reports we stop: somebody does not want this train."""
+
 
 @dataclass(slots=True)
 class _Stream:
@@ -71,6 +78,8 @@ class _First:
     padded: bool = False
     bare: bool = False
     error: str | None = None
+    prohibitions: int = 0
+    prohibited_by: str | None = None
 
 
 class Trains:
@@ -162,6 +171,8 @@ class Trains:
                     self.firsts[flow].error = error
                 else:
                     self._fail(token, error)
+            case IcmpError():
+                self._on_report(event, now_ns)
             case Overflowed(count=count):
                 self.overflowed += count
             case ClockStepped():
@@ -204,6 +215,7 @@ class Trains:
             [stream.packets for stream in ours if not stream.control],
             [packet for stream in ours if stream.control for packet in stream.packets],
             packet_bytes=self._bytes_of(index),
+            prohibited_by=first.prohibited_by,
             self_inflicted=own,
         )
 
@@ -284,6 +296,21 @@ class Trains:
         if now_ns - self._report_ns >= NS_PER_S:
             self._report_ns = now_ns
             yield Report(record=self._record())
+
+    def _on_report(self, event: IcmpError, now_ns: int) -> None:
+        """Stop the trains to a target that a device forbids."""
+        if event.flow < len(self.targets):
+            return
+        index = self.streams[event.flow - len(self.targets)].target
+        first = self.firsts[index]
+        if (self.targets[index].family, event.type, event.code) in PROHIBITIONS:
+            first.prohibitions += 1
+            if first.prohibitions >= MOST_PROHIBITIONS:
+                first.prohibited_by = event.router
+                self._queue = [one for one in self._queue if self.streams[one[1]].target != index]
+                heapq.heapify(self._queue)
+                if not self._queue and self._end_ns is None:
+                    self._end_ns = now_ns + LISTEN_NS
 
     def _record(self) -> dict[str, object]:
         """Return what a live view shows, once a second."""

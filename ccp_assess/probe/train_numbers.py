@@ -122,6 +122,8 @@ class TrainNumbers:
         UDP payload of each packet [bytes].
     calls
         Trains at once to this target (count).
+    prohibited_by
+        The device that forbade the train, which was then stopped.
     self_inflicted
         What the computer did to it.
     """
@@ -150,6 +152,7 @@ class TrainNumbers:
     kernel_stamped_pct: float | None
     packet_bytes: int
     calls: int
+    prohibited_by: str | None
     self_inflicted: SelfInflicted
 
     @property
@@ -192,6 +195,7 @@ class TrainNumbers:
             "kernel_stamped_pct": _rounded(self.kernel_stamped_pct),
             "packet_bytes": self.packet_bytes,
             "calls": self.calls,
+            "prohibited_by": self.prohibited_by,
             "self_inflicted": {
                 "spoiled": self.self_inflicted.spoiled,
                 "reasons": list(self.self_inflicted.reasons),
@@ -269,6 +273,7 @@ def sum_up(
     *,
     packet_bytes: int,
     self_inflicted: SelfInflicted,
+    prohibited_by: str | None = None,
 ) -> TrainNumbers:
     """Sum up the trains to one target.
 
@@ -282,6 +287,8 @@ def sum_up(
         UDP payload of each packet [bytes].
     self_inflicted
         What the computer did to the run.
+    prohibited_by
+        The device that forbade the train.
 
     Returns
     -------
@@ -325,6 +332,7 @@ def sum_up(
         kernel_stamped_pct=100.0 * stamped / answered if answered else None,
         packet_bytes=packet_bytes,
         calls=len(trains),
+        prohibited_by=prohibited_by,
         self_inflicted=self_inflicted,
     )
 

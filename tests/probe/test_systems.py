@@ -235,9 +235,7 @@ def test_linux_counts_what_it_threw_away_itself(relay):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
         for _ in range(300):
             flood.sendto(bytes(500), ("127.0.0.1", local))
-        heard(network, has(Datagram), 2.0)
-        flood.sendto(b"after", ("127.0.0.1", local))
-        events = heard(network, has(Overflowed), 2.0)
+        events = heard(network, has(Overflowed))
     network.close()
     assert sum(event.count for event in of(Overflowed, events)) > 100
 

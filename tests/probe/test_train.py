@@ -91,6 +91,17 @@ def test_a_blocked_target_is_not_trained_and_costs_little_time():
     assert not any(stream.packets for stream in trains.streams)
 
 
+def test_a_train_that_a_device_forbids_is_stopped():
+    def hundredth(data):
+        return int.from_bytes(data[16:20], "big") > 100
+
+    rules = (Rule(transport="udp", verdict="prohibit", at=3, matches=hundredth),)
+    (numbers,), _, network = trained(10.0, rules=rules)
+    assert numbers.prohibited_by == "10.2.3.1"
+    assert numbers.sent <= 110
+    assert network.now_ns() < 8_000 * MS
+
+
 def test_a_relay_that_answers_no_padding_gets_bare_requests():
     def bare(data, source):
         return stun_server(data, source) if len(data) == BARE_BYTES else ()

@@ -29,7 +29,7 @@ IP_TOS, IP_TTL, IP_MTU_DISCOVER, IP_RECVERR, IP_RECVTTL, IP_RECVTOS = 1, 2, 10, 
 IPV6_UNICAST_HOPS, IPV6_MTU_DISCOVER, IPV6_RECVERR = 16, 23, 25
 IPV6_RECVHOPLIMIT, IPV6_HOPLIMIT, IPV6_RECVTCLASS, IPV6_TCLASS = 51, 52, 66, 67
 PMTUDISC_DONT, PMTUDISC_PROBE = 0, 3
-SO_TIMESTAMPING, SO_RXQ_OVFL = 37, 40
+SO_TIMESTAMPING, SO_MEMINFO = 37, 55
 STAMPING = (1 << 1) | (1 << 3) | (1 << 4)  # TX_SOFTWARE, RX_SOFTWARE, SOFTWARE
 STAMPING_IDS = (1 << 7) | (1 << 11)  # OPT_ID, OPT_TSONLY
 TCP_INFO, TCP_SYNCNT = 11, 7
@@ -38,6 +38,7 @@ ORIGIN_LOCAL, ORIGIN_ICMP, ORIGIN_ICMP6, ORIGIN_TIMESTAMPING = 1, 2, 3, 4
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")  # struct sock_extended_err
 _STAMPS = struct.Struct("=qqqqqq")  # struct scm_timestamping
 _ECHO = struct.Struct("!BBHHH")
+_MEMINFO = struct.Struct("=9I")  # SK_MEMINFO_VARS of <linux/sock_diag.h>; the last is the number of drops
 _ANCILLARY_BYTES = 512
 _STEP_NS = 50_000
 _BRACKET_NS = 20_000
@@ -85,7 +86,7 @@ class LinuxNetwork(ListeningNetwork):
     # ------------------------------------------------------------ sockets
 
     def prepare(self, channel: Channel, *, dont_fragment: bool) -> None:
-        """Ask for errors, TTL, traffic class, stamps and overflow counts."""
+        """Ask for errors, TTL, traffic class and stamps."""
         sock = channel.sock
         discover = PMTUDISC_PROBE if dont_fragment else PMTUDISC_DONT
         if channel.family == 4:
@@ -99,7 +100,6 @@ class LinuxNetwork(ListeningNetwork):
             sock.setsockopt(level, option, value)
         with contextlib.suppress(OSError):
             self._number_stamps(channel)
-            sock.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
 
     @staticmethod
     def _number_stamps(channel: Channel) -> None:
@@ -163,16 +163,12 @@ class LinuxNetwork(ListeningNetwork):
             try:
                 data, ancillary, _, source = channel.sock.recvmsg(LARGEST_BYTES, _ANCILLARY_BYTES)
             except BlockingIOError:
-                return
+                break
             except OSError:  # the error of an earlier packet; the error queue tells which
                 self.drain_errors(channel)
                 continue
             facts = _read_ancillary(ancillary)
             time_ns, by_kernel = self._instant(facts)
-            lost = facts.get("overflow", 0)
-            if lost > channel.overflowed:
-                count, channel.overflowed = lost - channel.overflowed, lost
-                self.tell(channel, Overflowed(flow=channel.flow, count=count, time_ns=time_ns))
             token = None
             if channel.kind == "icmp":
                 if len(data) < 8 or data[0] != ECHO_REPLY[channel.family]:
@@ -189,6 +185,17 @@ class LinuxNetwork(ListeningNetwork):
                 traffic_class=facts.get("traffic_class"),
             )
             self.tell(channel, event)
+        self._watch_overflow(channel)
+
+    def _watch_overflow(self, channel: Channel) -> None:
+        """Compare the socket's count of thrown away datagrams: what was dropped, was so while it held what we read."""
+        try:
+            dropped = _MEMINFO.unpack(channel.sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size))[8]
+        except (OSError, struct.error):  # before Linux 4.12
+            return
+        if dropped > channel.overflowed:
+            count, channel.overflowed = dropped - channel.overflowed, dropped
+            self.tell(channel, Overflowed(flow=channel.flow, count=count, time_ns=self.now_ns()))
 
     def drain_errors(self, channel: Channel) -> None:
         """Read stamps of what was sent, and ICMP errors."""
@@ -296,8 +303,6 @@ def _read_ancillary(ancillary: list[tuple[int, int, bytes]]) -> dict[str, Any]:
                 seconds, nanoseconds = _STAMPS.unpack_from(data)[:2]
                 if seconds:
                     facts["stamp_ns"] = seconds * NS_PER_S + nanoseconds
-            elif kind == SO_RXQ_OVFL and len(data) >= 4:
-                facts["overflow"] = struct.unpack_from("=I", data)[0]
         elif (level, kind) in {(socket.IPPROTO_IP, IP_TTL), (socket.IPPROTO_IPV6, IPV6_HOPLIMIT)}:
             facts["ttl"] = struct.unpack_from("=i", data)[0]
         elif (level, kind) == (socket.IPPROTO_IP, IP_TOS):
