@@ -155,7 +155,14 @@ def _findings(document: dict[str, Any]) -> dict[_Key, dict[str, Any]]:
     """Return the findings of an assessment by what they are about; the gravest stands for those of one kind."""
     rows: dict[_Key, dict[str, Any]] = {}
     order = {"critical": 0, "warning": 1, "info": 2}
-    told = [*document.get("findings", ()), *_diagnoses(document)]
+    diagnosed = list(_diagnoses(document))
+    by_region = {(row["code"], row["site_id"]) for row in diagnosed}  # said Region by Region, which compares better
+    listed = (
+        row
+        for row in document.get("findings", ())
+        if _kind_of(row) != "probes" or (row["code"], row.get("site_id")) not in by_region
+    )
+    told = [*listed, *diagnosed]
     for finding in sorted(told, key=lambda row: order.get(row["severity"], 3)):
         evidence = finding.get("evidence") or {}
         about = {name: str(evidence[name]) for name in _SUBJECT if evidence.get(name) is not None}
@@ -180,19 +187,17 @@ def _findings(document: dict[str, Any]) -> dict[_Key, dict[str, Any]]:
 
 
 def _diagnoses(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Return what probes diagnosed, as findings, unless the assessment lists them already."""
-    listed = {(row["code"], row.get("site_id"), row["text"]) for row in document.get("findings", ())}
+    """Return what probes diagnosed, as findings, Region by Region."""
     for probe in document.get("measurements", ()):
         for region in probe["regions"]:
             for row in region.get("diagnosis") or ():
-                if (row["code"], probe.get("site_id"), row["text"]) not in listed:
-                    file = probe.get("source") or "probes/"
-                    yield {
-                        **row,
-                        "site_id": probe.get("site_id"),
-                        "region_code": region.get("region_code"),
-                        "file": file if str(file).startswith("probes/") else f"probes/{file}",
-                    }
+                file = probe.get("source") or "probes/"
+                yield {
+                    **row,
+                    "site_id": probe.get("site_id"),
+                    "region_code": region.get("region_code"),
+                    "file": file if str(file).startswith("probes/") else f"probes/{file}",
+                }
 
 
 def _kind_of(finding: dict[str, Any]) -> Kind:

@@ -118,8 +118,8 @@ def action_for(finding: dict[str, Any], regions: list[str]) -> Action:
 
     Examples
     --------
-    >>> action_for({"code": "UDP_BLOCKED", "site_id": "LIS"}, ["eu-west-2"]).retest.split(" with ")[0]
-    'Trace a TURN relay of eu-west-2'
+    >>> action_for({"code": "UDP_BLOCKED", "site_id": "LIS"}, ["eu-west-2"]).retest.split(" --out")[0]
+    'From the site: ccp-assess probe --full --region eu-west-2 --site LIS'
     """
     code = str(finding.get("code") or "").upper()
     todo, owner = next(((words, who) for starts, words, who in _RULES if code.startswith(starts)), ("", "To be agreed"))
@@ -134,13 +134,18 @@ def action_for(finding: dict[str, Any], regions: list[str]) -> Action:
 
 def _retest(finding: dict[str, Any], regions: list[str]) -> str:
     file, site = str(finding.get("file") or ""), finding.get("site_id")
+    towards = "".join(f" --region {region}" for region in regions)
     if "capture" in file or file.endswith((".pcap", ".pcapng", ".cap", ".gz")):
-        return "Record a test call with Wireshark or tcpdump on that computer, then ccp-assess capture read CALL.pcapng"
+        return (
+            f"On that computer: ccp-assess capture record{towards} --until-quiet 10s --out CALL.pcapng during a test "
+            "call, then ccp-assess capture read CALL.pcapng"
+        )
     if "rules" in file:
-        return f"ccp-assess allowlist audit {shlex.quote(file)} " + " ".join(f"--region {region}" for region in regions)
+        return f"ccp-assess allowlist audit {shlex.quote(file)}{towards}"
+    if file.startswith("logs/"):
+        return "Download the agent log after a test call, then ccp-assess witness read agent-log.txt"
     place = shlex.quote(str(site)[:60]) if site else "SITE"
-    towards = " and ".join(regions) or "the Region"
     return (
-        f"Trace a TURN relay of {towards} with mtr --json or tracert from the site, put the output into "
-        f"probes/{place}/, then ccp-assess assess CLIENT_DIR"
+        f"From the site: ccp-assess probe --full{towards} --site {place} --out probes/{place}/again.json, "
+        "then ccp-assess assess CLIENT_DIR"
     )

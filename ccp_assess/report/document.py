@@ -197,6 +197,8 @@ def report_context(assessment: Any) -> dict[str, Any]:
         "notes": allowlist.get("notes") or [],
         "audits": content.audit_parts(assessment),
         "diagnoses": content.diagnosis_rows(assessment),
+        "computers": content.computer_rows(assessment),
+        "joined": content.joined_rows(assessment),
         "decisions": list(assessment.client.decisions),
         "unknowns": list(assessment.unknowns),
         "open_facts": content.open_facts(),

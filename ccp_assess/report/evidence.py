@@ -1,6 +1,7 @@
 """The evidence bundle: tables, documents and a manifest with checksums, so that every number can be followed back.
 
-Packets stay with the client unless they are asked for.
+Packets stay with the client unless they are asked for, and then they are scrubbed. The bundle is its owner's alone
+until it is handed over: folders 0700, files 0600.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import math
 from collections.abc import Iterable, Iterator
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from ccp_assess.files import write_whole
+from ccp_assess.errors import CaptureError
+from ccp_assess.files import PRIVATE_FOLDER_MODE, PRIVATE_MODE, write_whole
 from ccp_assess.report import content
 from ccp_assess.report.assumptions import assumption_rows
 from ccp_assess.report.budgets import site_budgets
@@ -22,8 +24,17 @@ from ccp_assess.report.words import cell_for_spreadsheet
 
 Row = dict[str, Any]
 
+SCRUB_KEY_NAME = "scrub.key"
+"""The client's key for scrubbing, in the client folder; it is never part of a bundle."""
 
-def write_evidence(assessment: Any, folder: str | Path, *, parquet: bool = True, packets: bool = False) -> Path:
+
+def write_evidence(
+    assessment: Any,
+    folder: str | Path,
+    *,
+    parquet: bool = True,
+    packets: Literal["none", "scrubbed", "original"] | bool = "none",
+) -> Path:
     """Write the evidence bundle of an assessment.
 
     Parameters
@@ -35,7 +46,8 @@ def write_evidence(assessment: Any, folder: str | Path, *, parquet: bool = True,
     parquet
         Whether to write the tables as Parquet beside CSV.
     packets
-        Whether to copy the client's captures into it.
+        Whether the client's captures come into it: ``scrubbed`` with the client's key (also ``True``), which stays in
+        the client folder, or ``original``.
 
     Returns
     -------
@@ -43,6 +55,8 @@ def write_evidence(assessment: Any, folder: str | Path, *, parquet: bool = True,
         Of ``manifest.json``.
     """
     root = Path(folder)
+    root.mkdir(parents=True, exist_ok=True)
+    root.chmod(PRIVATE_FOLDER_MODE)
     written: list[Path] = []
     for name, document in _documents(assessment):
         written.append(_write(root / "json" / f"{name}.json", _json(document)))
@@ -53,10 +67,8 @@ def write_evidence(assessment: Any, folder: str | Path, *, parquet: bool = True,
         written.append(_write(root / "tables" / f"{name}.csv", csv_text(flat)))
         if parquet:
             written.append(_write(root / "tables" / f"{name}.parquet", parquet_bytes(flat)))
-    if packets:
-        for file in assessment.client.captures:
-            place = f"{file.site_id}__{file.path.name}" if file.site_id else file.path.name
-            written.append(_write(root / "captures" / Path(place).name, file.path.read_bytes()))
+    if packets and packets != "none":
+        written += _copy_captures(assessment.client, root / "captures", is_original=packets == "original")
     return _write(root / "manifest.json", _json(_manifest(assessment, root, written)))
 
 
@@ -179,8 +191,28 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def _copy_captures(client: Any, folder: Path, *, is_original: bool) -> list[Path]:
+    """Copy the client's captures, scrubbed unless the originals are asked for; what is no capture is left out."""
+    from ccp_assess.capture.scrub import scrub_capture  # noqa: PLC0415 - compiled code: only when packets are asked for
+
+    folder.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
+    written = []
+    for file in client.captures:
+        target = folder / Path(f"{file.site_id}__{file.path.name}" if file.site_id else file.path.name).name
+        try:
+            if is_original:
+                written.append(_write(target, file.path.read_bytes()))
+                continue
+            scrub_capture(file.path, target, key=client.folder / SCRUB_KEY_NAME)
+        except CaptureError:  # the assessment has said why already
+            continue
+        written.append(target)
+    return written
+
+
 def _write(path: Path, data: str | bytes) -> Path:
-    write_whole(path, data)
+    path.parent.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
+    write_whole(path, data, mode=PRIVATE_MODE)
     return path
 
 

@@ -143,6 +143,16 @@ def test_a_diagnosis_is_closed_only_by_a_probe_of_the_same_region() -> None:
     assert codes(compare_assessments(old, same))["closed"] == ["UDP_BLOCKED"]
 
 
+def test_a_diagnosis_that_the_findings_list_too_counts_once() -> None:
+    told = {
+        "code": "UDP_BLOCKED", "severity": "critical", "text": "blocked. The like holds for 1 other Region.",
+        "evidence": {}, "site_id": "LIS", "file": "probes/LIS/a.json",
+    }  # fmt: skip
+    new = visit(told, tested=probed("eu-west-2")) | {"measurements": [probe("eu-west-2", "UDP_BLOCKED")]}
+    (row,) = compare_assessments(visit(tested=probed("eu-west-2")), new).new
+    assert row["region_code"] == "eu-west-2"
+
+
 def test_the_recommended_regions_of_both_visits_are_told() -> None:
     differences = compare_assessments(visit(), visit(regions=("us-east-1",)))
     assert differences.recommendation == {"was": ["eu-west-2"], "is": ["us-east-1"]}

@@ -289,7 +289,23 @@ def probe_document(site_id: str = "LIS", vantage: str | None = "bench") -> dict[
         "time": "2026-11-19T14:00:00Z",
         "tool": "mtr",
         "source": "probes/LIS__mtr.json",
-        "host": {"os": "linux", "privileged": False, "vantage": vantage},
+        "host": {
+            "os": "linux",
+            "privileged": False,
+            "vantage": vantage,
+            "computer": {
+                "os": "Windows 11",
+                "cpu": "<i>Celeron</i>",
+                "memory_gb": 1.5,
+                "browsers": {"Chrome": "140.0.1"},
+                "link": {"name": "Wi-Fi", "is_wireless": True, "is_tunnel": False, "signal_dbm": -78.0},
+                "virtual_desktop": "citrix",
+            },
+            "requirements": [
+                {"name": "memory_gb", "meaning": "memory", "minimum": 2.0, "unit": "GB", "found": 1.5, "met": False},
+                {"name": "cpu_ghz", "meaning": "clock", "minimum": 2.0, "unit": "GHz", "found": None, "met": None},
+            ],
+        },
         "regions": [
             {
                 "region_code": "eu-west-2",
@@ -442,9 +458,27 @@ def assessment(**changes: Any) -> Any:
             "Uplink loss cannot be seen in a capture taken at the agent.",
             "Hop counts from Manila and the United Kingdom are unknown: no path was traced.",
         ),
+        "joined": ({"site_id": "LIS", "document": {"calls": [joined_call()]}},),
         "assessed_at": "2026-11-23T03:00:00Z",
     }
     return SimpleNamespace(**{**base, **changes})
+
+
+def joined_call() -> dict[str, Any]:
+    """Return a call that a capture and an agent log know of, as of ``witness join``."""
+    nothing = {"packets": None, "lost": None, "loss_pct": None, "jitter_ms": None}
+    return {
+        "start_time": "2026-11-20T10:04:00Z",
+        "end_time": "2026-11-20T10:09:00Z",
+        "contact_id": "<b>7f6036a3-0000",
+        "call_id": "c0000001",
+        "witnesses": [
+            {"kind": "capture", "file": "a.pcap", "in": {**nothing, "loss_pct": 3.1, "jitter_ms": 4.0}, "out": nothing},
+            {"kind": "agent_log", "file": "log.txt", "in": nothing, "out": {**nothing, "loss_pct": 1.25}},
+        ],
+        "contradictions": [{"measure": "in.loss_pct", "values": {}, "text": "the <i>log</i> says 0.9 %"}],
+        "together": {"text": "Loss towards the agent 3.1 %, from the agent 1.25 %.", "side": "lan_isp"},
+    }
 
 
 def sites_only() -> Any:

@@ -92,3 +92,19 @@ def test_what_no_run_against_the_real_relays_has_settled_is_said():
     page = render_report(assessment(), sections=["unknowns"])
     assert facts
     assert "Open until a run against Amazon's own relays" in page
+
+
+def test_a_computer_below_what_aws_asks_is_shown_with_its_link():
+    page = render_report(assessment(), sections=["workstation"])
+    assert "wireless, -78 dBm" in page
+    assert "1.5 GB of 2" in page
+    assert "virtual desktop (citrix)" in page
+    assert "<i>Celeron" not in page
+
+
+def test_witnesses_of_a_call_stand_side_by_side_and_their_contradictions_are_named():
+    page = render_report(assessment(), sections=["calls"])
+    assert page.count("agent log</td>") == 1
+    assert "Loss towards the agent 3.1 %, from the agent 1.25 %." in page
+    assert "They differ: the &lt;i&gt;log&lt;/i&gt; says 0.9 %" in page
+    assert "contact &lt;b&gt;7f6036a3" in page

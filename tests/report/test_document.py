@@ -147,7 +147,7 @@ def test_the_open_facts_are_said_to_be_open(page):
 
 
 def test_each_finding_has_an_owner_and_its_test(page):
-    assert "Test again: Trace a TURN relay of eu-west-2 with mtr --json or tracert from the site" in page.words
+    assert "Test again: From the site: ccp-assess probe --full --region eu-west-2" in page.words
     assert "due: to be agreed" in page.words
 
 

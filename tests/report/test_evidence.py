@@ -3,7 +3,12 @@
 import csv
 import hashlib
 import json
+import os
+import stat
+import struct
+from dataclasses import is_dataclass, replace
 from io import BytesIO, StringIO
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -107,3 +112,42 @@ def test_the_word_document_holds_the_same_chapters_and_numbers(example, tmp_path
     assert f"{result.ranking['options'][0]['mouth_to_ear_ms']['mean']:.0f}\u202fms" in cells
     assert len(document.inline_shapes) >= 3
     assert all(shape._inline.docPr.get("descr") for shape in document.inline_shapes)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+def test_the_bundle_is_its_owners_alone(bundle):
+    for path in (bundle, *bundle.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path.name
+
+
+def with_captures(folder):
+    """Make an assessment whose client folder holds one capture with a secret and one file that is none."""
+    secret = b"spoken words of the agent"
+    packet = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + len(secret), 7, 0, 64, 17, 0, b"\x0a\1\2\3", b"\x51\2\x45\x8e")
+    packet += struct.pack("!HHHH", 1, 9, 8 + len(secret), 0) + secret
+    header = struct.pack("<IHHiIIIIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101, 10**9, 0, len(packet), len(packet))
+    (folder / "call.pcap").write_bytes(header + packet)
+    (folder / "notes.pcap").write_bytes(b"these are notes")
+    files = tuple(
+        SimpleNamespace(path=folder / name, site_id=site) for name, site in (("call.pcap", "LON"), ("notes.pcap", None))
+    )
+    example = assessment()
+    return SimpleNamespace(
+        **{name: getattr(example, name) for name in dir(example) if not name.startswith("__") and name != "client"},
+        client=replace(example.client, captures=files, folder=folder)
+        if is_dataclass(example.client)
+        else SimpleNamespace(**(vars(example.client) | {"captures": files, "folder": folder})),
+    ), secret
+
+
+@pytest.mark.parametrize(("packets", "is_secret_there"), [(True, False), ("scrubbed", False), ("original", True)])
+def test_packets_come_scrubbed_unless_the_originals_are_asked_for(tmp_path, packets, is_secret_there):
+    (tmp_path / "client").mkdir()
+    example, secret = with_captures(tmp_path / "client")
+    write_evidence(example, tmp_path / "bundle", parquet=False, packets=packets)
+    copied = tmp_path / "bundle" / "captures" / "LON__call.pcap"
+    assert (secret in copied.read_bytes()) is is_secret_there
+    listed = [entry["path"] for entry in json.loads((tmp_path / "bundle" / "manifest.json").read_text())["files"]]
+    assert "captures/LON__call.pcap" in listed
+    assert not [path for path in (tmp_path / "bundle").rglob("*") if path.suffix == ".key"]
+    assert (tmp_path / "client" / "scrub.key").exists() is not is_secret_there

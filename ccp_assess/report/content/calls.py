@@ -95,3 +95,38 @@ _ON_A_CLOCK = ("LOSS", "LATE", "JITTER", "OUTAGE", "SEND_STALLS", "RTT_VARIES", 
 def _shows_on_a_clock(call: dict[str, Any]) -> bool:
     """Whether something came and went during the call, so that its timeline tells more than its table."""
     return any(str(finding["code"]).startswith(_ON_A_CLOCK) for finding in call["findings"])
+
+
+WITNESS_WORDS = {
+    "capture": "capture",
+    "webrtc_internals": "browser dump",
+    "getstats": "browser statistics",
+    "agent_log": "agent log",
+    "contact_record": "contact record",
+}
+
+
+def joined_rows(assessment: Any) -> list[dict[str, Any]]:
+    """Return the calls that several witnesses know of, with what each says and what they say together.
+
+    Parameters
+    ----------
+    assessment
+        The assessment.
+
+    Returns
+    -------
+    rows
+        The joined calls with ``site_id`` and, for each witness, ``word``.
+    """
+    return [
+        {
+            **call,
+            "site_id": entry["site_id"],
+            "witnesses": [
+                {**one, "word": WITNESS_WORDS.get(one["kind"], clean(one["kind"], 40))} for one in call["witnesses"]
+            ],
+        }
+        for entry in assessment.joined
+        for call in entry["document"]["calls"]
+    ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ccp_assess.report.content.findings import SEVERITY_ORDER, SEVERITY_WORDS
+from ccp_assess.report.content.findings import SEVERITY_ORDER, SEVERITY_WORDS, value_words
 from ccp_assess.report.figures.map import chosen_regions
+from ccp_assess.report.words import known
 
 MOST_PATHS = 4
 
@@ -132,3 +133,52 @@ def diagnosis_rows(assessment: Any) -> list[dict[str, Any]]:
         for item in region.get("diagnosis") or []
     ]
     return sorted(rows, key=lambda row: SEVERITY_ORDER.get(row["severity"], 3))
+
+
+def computer_rows(assessment: Any) -> list[dict[str, Any]]:
+    """Return the computers that probes ran on, held against what AWS asks of a workstation.
+
+    Parameters
+    ----------
+    assessment
+        The assessment.
+
+    Returns
+    -------
+    rows
+        ``site_id, os, cpu, memory_gb, browsers, link, virtual_desktop, short_of``; the last names what is below the
+        requirements. A computer that probed several times is one row.
+    """
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for document in assessment.measurements:
+        host = document.get("host") or {}
+        computer = host.get("computer")
+        if not isinstance(computer, dict):
+            continue
+        link = computer.get("link") or {}
+        required = [row for row in host.get("requirements") or () if isinstance(row, dict)]
+        row = {
+            "site_id": document.get("site_id"),
+            "os": computer.get("os"),
+            "cpu": computer.get("cpu"),
+            "memory_gb": computer.get("memory_gb"),
+            "browsers": ", ".join(f"{name} {version}" for name, version in (computer.get("browsers") or {}).items()),
+            "link": _link_words(link),
+            "virtual_desktop": computer.get("virtual_desktop"),
+            "short_of": "; ".join(
+                f"{value_words(one.get('found'))} {one.get('unit')} of {value_words(one.get('minimum'))}"
+                for one in required
+                if one.get("met") is False
+            ),
+        }
+        rows[tuple(row.values())] = row
+    return list(rows.values())
+
+
+def _link_words(link: dict[str, Any]) -> str | None:
+    if not link:
+        return None
+    kind = "VPN" if link.get("is_tunnel") else "wireless" if link.get("is_wireless") else "wired"
+    unknown = link.get("is_tunnel") is None and link.get("is_wireless") is None
+    signal = f", {value_words(link['signal_dbm'])} dBm" if known(link.get("signal_dbm")) else ""
+    return f"{'kind unknown' if unknown else kind}{signal}"
