@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -26,6 +28,9 @@ from ccp_assess.probe.verdicts_reach import ReachView
 from ccp_assess.probe.verdicts_way import WayView
 from ccp_assess.probe.ways import FULL_ROUNDS, Effort, Progress, delay_parts, measure_ways, trace_relays, with_owners
 from ccp_assess.ranges import read_ranges
+
+UNDISTURBED_S = 0.8
+"""So long reaching is left alone [s]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,15 +134,17 @@ def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict
     proxies = read_proxy_settings(option=options.proxy, pac=options.pac, timeout_s=1.0)
     began, began_s = datetime.now(UTC), time.perf_counter()
     tell(f"reaching {len(regions)} Regions", 0, 3)
+    reached = threading.Event()
     tracing: list[Beside[dict[str | None, ProbedPath]]] = []
 
     def trace(record: dict[str, Any]) -> None:
         rows = record.get("relays")
         if rows:
             rounds = FULL_ROUNDS if options.full else 1
-            tracing.append(Beside(partial(trace_relays, rows, rounds=rounds, source=options.source)))
+            tracing.append(Beside(partial(_trace_later, reached, rows, rounds, options.source)))
 
     reach = probe_reach(regions, FULL if options.full else QUICK, surroundings(proxies), trace, source=options.source)
+    reached.set()
     tell("tracing paths", 1, 3)
     udp = tracing[0].result() if tracing else {}
     reach = with_local_addresses(reach, options.source)
@@ -168,6 +175,14 @@ def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict
         parts={code: delay_parts(way) for code, way in ways.items()},
         notes=proxies.notes,
     )
+
+
+def _trace_later(
+    reached: threading.Event, rows: Sequence[dict[str, Any]], rounds: int, source: str | None
+) -> dict[str | None, ProbedPath]:
+    """Trace once reaching is over, which starting a process would disturb; or beside it, where it takes long."""
+    reached.wait(UNDISTURBED_S)
+    return trace_relays(rows, rounds=rounds, source=source)
 
 
 def _own_address(reach: ReachFound) -> str | None:
