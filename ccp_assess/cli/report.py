@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 import typer
 
@@ -26,7 +27,10 @@ def report(
     pdf: bool = typer.Option(True, "--pdf/--no-pdf", help="Print a PDF, where a browser is found."),
     docx: bool = typer.Option(False, "--docx", help="Write a Word document too."),
     evidence: bool = typer.Option(False, "--evidence", help="Write the evidence bundle: tables, JSON, manifest."),
-    packets: bool = typer.Option(False, "--packets", help="With --evidence: copy the captures into the bundle."),
+    packets: bool = typer.Option(False, "--packets", help="With --evidence: put scrubbed captures into the bundle."),
+    original_packets: bool = typer.Option(
+        False, "--original-packets", help="With --evidence: put the captures in as they are; see docs/privacy.md."
+    ),
     section: list[str] | None = typer.Option(
         None, "--section", help="A chapter that is wanted, such as `findings`; may be given several times."
     ),
@@ -43,7 +47,7 @@ def report(
     from ccp_assess.report.evidence import write_evidence
     from ccp_assess.report.word import write_docx
 
-    if masked and packets:
+    if masked and (packets or original_packets):
         raise typer.BadParameter("packets cannot be masked; leave out --packets, or --masked")
     folder = out or client_dir / "report"
     with progress_bar() as show:
@@ -54,7 +58,10 @@ def report(
         if docx:
             written["docx"] = str(write_docx(assessment, folder / "report.docx"))
         if evidence:
-            written["evidence"] = str(write_evidence(assessment, folder / "evidence", packets=packets))
+            kind: Literal["none", "scrubbed", "original"] = "scrubbed" if packets else "none"
+            if original_packets:
+                kind = "original"
+            written["evidence"] = str(write_evidence(assessment, folder / "evidence", packets=kind))
     if as_json:
         print_json(written)
         return
