@@ -61,8 +61,8 @@ def train_with_bursts(draw, sent, rate, burst):
     return flags
 
 
-@pytest.mark.parametrize(("burst", "stated"), [(3, 0.90), (10, 0.87)])
-def test_bursts_are_covered_as_stated_where_enough_of_them_were_seen(burst, stated):
+@pytest.mark.parametrize("burst", [3, 10])
+def test_bursts_are_covered_as_stated_where_enough_of_them_were_seen(burst):
     draw = random.Random(11)
     covered = judged = 0
     for rate in (0.01, 0.03, 0.1):
@@ -72,7 +72,7 @@ def test_bursts_are_covered_as_stated_where_enough_of_them_were_seen(burst, stat
                 judged += 1
                 covered += found.low_pct <= 100 * rate <= found.high_pct
     assert judged >= 250
-    assert covered / judged >= stated
+    assert covered / judged >= 0.94  # stated: 95 %; some 400 trains
 
 
 def test_independent_loss_is_not_taken_for_bursts():
