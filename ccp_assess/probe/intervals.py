@@ -3,10 +3,10 @@
 Loss comes in bursts, and an interval that takes each packet for itself is then far too narrow. Here the number of
 packets is divided by the variance inflation of bursts of the length that was seen.
 
-What the intervals cover, counted on simulated trains of 500 to 3,000 packets with 0.3 to 10 % loss: independent loss 95 %
-on average (at least 92 %); bursts of 3 and of 10 packets 95 % and more wherever at least :data:`FEW_BURSTS` bursts were
-seen. With fewer bursts they cover 30 to 95 %: such an interval is marked, and the train should be repeated. A train
-without any loss bounds independent loss only.
+What the intervals cover, counted on simulated trains of 500 to 3,000 packets with 0.3 to 10 % loss: independent loss
+95 % on average (at least 92 %); bursts of 3 and of 10 packets about 95 % wherever at least :data:`FEW_BURSTS` bursts
+were seen. With fewer bursts they cover 30 to 95 %: such an interval is marked, and the train should be repeated. A
+train without any loss bounds independent loss only.
 
 References
 ----------
