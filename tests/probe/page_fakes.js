@@ -9,6 +9,7 @@ let now = 0;
 let number = 0;
 const timers = [];
 const opened = [];
+const known = new Set();
 let open = 0;
 
 const setTimeout = (work, ms) => {
@@ -81,7 +82,12 @@ const fetch = (url, settings) =>
     opened.push(url);
     const told = story.web[new URL(url).hostname];
     if (told === undefined) settings.signal.onabort = () => refuse(new Error('aborted'));
-    else setTimeout(() => (told.fails ? refuse(new Error('failed')) : resolve({})), told.ms);
+    else {
+      const pool = `${settings.credentials} ${url}`;
+      const cold = told.closes || !known.has(pool);
+      known.add(pool);
+      setTimeout(() => (told.fails ? refuse(new Error('failed')) : resolve({})), cold ? 3 * told.ms : told.ms);
+    }
   });
 
 async function pass() {

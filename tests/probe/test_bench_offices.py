@@ -209,8 +209,9 @@ def test_routers_limit_their_answers_and_share_flows_as_stated(bench_needs, tool
         lines = running.run(words).stdout.splitlines()[1:]
         assert lines[0].count("ms") == 6
         assert lines[0].count("*") == 4
-        assert lines[1].count("198.51.100.") + lines[1].count("203.0.113.") >= 1
-        assert "192.0.2." in lines[1]
+        branches = {word for word in lines[1].split()[1:] if word.count(".") == 3}
+        assert len(branches) >= 2
+        assert branches <= set(running.plan.ways["A", "eu-west-2"].routers[1].addresses)
         assert lines[2].count("*") == 10
         assert running.hop_count("eu-west-2") == 4
 

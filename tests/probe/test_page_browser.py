@@ -12,6 +12,7 @@ import pytest
 from bench_wan import bench
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from playwright.sync_api import sync_playwright
 
 from ccp_assess.probe.imports import parse_probe_bytes
 from ccp_assess.probe.page import read_verdicts, write_page
@@ -117,11 +118,21 @@ class Agent:
 
 
 @pytest.fixture(scope="module")
-def agents(bench_needs, tmp_path_factory):
-    chromium = find_browser()
-    if chromium is None:
+def chromium(bench_needs):
+    program = find_browser()
+    if program is None:
         pytest.skip("missing tool: chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="missing tool: playwright")
+    return program
+
+
+@pytest.fixture(scope="module")
+def driver(chromium):
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def agents(chromium, driver, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     table = folder / "endpoints.csv"
     rows = ["region_code,role,host,port,transport"]
@@ -136,7 +147,7 @@ def agents(bench_needs, tmp_path_factory):
     }
     names = {RELAYS["us-east-1"]: ["15.193.6.20"], SECOND_RELAY: [SECOND_ADDRESS]}
     plan = {"regions": regions, "names": names, "sites": SITES}
-    with bench(plan) as running, playwright.sync_playwright() as driver:
+    with bench(plan) as running:
         running.change_firewall(ONE_RELAY_SILENT, "one relay silent")
         opened = {}
         try:
@@ -199,6 +210,24 @@ def test_where_the_relay_is_silent_https_stands_in_and_is_called_so(agents, at):
         assert row.details["via"] == "https"
         assert row.rtt_min_ms >= RTT_MS[row.region_code] - 0.2
     assert "by HTTPS" in agents[at].page.inner_text("#regions")
+
+
+def test_servers_that_close_their_connections_are_told_from_those_that_keep_them(agents, chromium, driver, tmp_path):
+    for row in agents["open"].document["regions"]:
+        assert row["web"][0]["kept_open"] is True
+    page_file = write_page(tmp_path / "probe.html", regions=["eu-west-2"])
+    plan = {"keep_alive": False, "regions": {"eu-west-2": {"addresses": ["15.193.5.20"]}}}
+    ways = {"eu-west-2": {"rtt_ms": 40, "hops": 4}}
+    plan["sites"] = {"A": {"address": "192.0.2.1", "ways": ways}}
+    with bench(plan) as running:
+        agent = Agent(driver, running, chromium, "A", page_file)
+        agent.page.click("#start")
+        agent.finish("closing")
+        agent.browser.close()
+    (web,) = agent.document["regions"][0]["web"]
+    assert web["outcome"] == "reached"
+    assert min(web["again_ms"]) >= 120.0  # three round trips each
+    assert web["kept_open"] is False
 
 
 @pytest.mark.parametrize("at", SITES)

@@ -28,7 +28,17 @@ def relay(host=RELAY, **more):
 
 def web(**more):
     known = {"host": "participant.connect.eu-west-2.amazonaws.com", "port": 443, "outcome": "reached"}
-    return known | {"first_ms": 130.5, "again_ms": [19.0, 18.5], "websocket": "not_tested", "websocket_ms": None} | more
+    return (
+        known
+        | {
+            "first_ms": 130.5,
+            "again_ms": [19.0, 18.5],
+            "kept_open": True,
+            "websocket": "not_tested",
+            "websocket_ms": None,
+        }
+        | more
+    )
 
 
 def saved(*rows, **more):
@@ -111,6 +121,14 @@ def test_a_ranking_takes_https_for_tcp_and_the_relay_for_stun():
         ("eu-west-2", "stun", 13.0),
         ("us-east-1", "tcp", 18.5),
     ]
+
+
+def test_fetches_over_new_connections_are_no_round_trips():
+    silent = relay(udp="no_answer", tcp="no_answer", binding_ms=[], error_code=None)
+    closing = web(kept_open=False, first_ms=130.0, again_ms=[128.0, 129.0])
+    (row,) = read(saved(region(verdicts=["udp_blocked"], relays=[silent], sites=[closing]))).regions
+    assert (row.rtts_ms, row.rtt_p50_ms, row.details["via"]) == ((), None, None)
+    assert row.details["tcp"][0]["http_again_ms"] == [128.0, 129.0]
 
 
 def test_nothing_answered_has_no_time_and_no_zero():

@@ -94,7 +94,10 @@ def test_the_question_for_credentials_is_told_from_other_errors(tool, code, outc
 
 def region(udp=("challenged",), tcp=("challenged",), web=("reached",), websocket="not_tested"):
     relays = [{"udp": one, "tcp": other, "binding_ms": []} for one, other in zip(udp, tcp, strict=True)]
-    return {"relays": relays, "web": [{"outcome": one, "websocket": websocket, "again_ms": []} for one in web]}
+    return {
+        "relays": relays,
+        "web": [{"outcome": one, "websocket": websocket, "again_ms": [], "kept_open": True} for one in web],
+    }
 
 
 @pytest.mark.parametrize(
@@ -139,6 +142,8 @@ def test_the_time_to_answer_is_the_relays_else_that_of_https_and_says_which(tool
     assert call(tool, "timeToAnswer", (row,)) == [{"ms": 29.5, "via": "stun"}]
     row["relays"][0]["binding_ms"] = [None]
     assert call(tool, "timeToAnswer", (row,)) == [{"ms": 12.0, "via": "https"}]
+    row["web"][0]["kept_open"] = False  # each fetch was a new connection, of three round trips or more
+    assert call(tool, "timeToAnswer", (row,)) == [{"ms": None, "via": None}]
     row["web"] = []
     assert call(tool, "timeToAnswer", (row,)) == [{"ms": None, "via": None}]
 
@@ -170,8 +175,10 @@ def test_a_whole_measurement_takes_its_rounds_and_closes_all_it_opened(tool):
         "host": "web.one",
         "port": 443,
         "outcome": "reached",
-        "first_ms": 25,
+        "first_ms": 75,
+        "new_ms": 75,
         "again_ms": [25] * 3,
+        "kept_open": True,
         "websocket": "opened",
         "websocket_ms": 30,
     }
@@ -184,6 +191,11 @@ def test_a_whole_measurement_takes_its_rounds_and_closes_all_it_opened(tool):
         "https://web.one/favicon.ico",
         "wss://web.one/",
     }
+
+
+def test_a_server_that_closes_its_connections_gives_no_round_trip(tool):
+    row = run(tool, story(web={"web.one": {"ms": 25, "closes": True}}))["found"][0]
+    assert (row["web"][0]["again_ms"], row["web"][0]["kept_open"]) == ([75] * 3, False)
 
 
 def test_where_nothing_answers_the_page_ends_after_its_deadline(tool):

@@ -125,6 +125,7 @@ class Plan:
     zone: dict[str, tuple[str, ...]]  # name, perhaps with a leading `*.` → addresses
     commands: dict[str, dict[str, str]] = field(default_factory=dict)  # site → file suffix → command
     websocket: str = "accept"  # or "refuse": 403, as for a signalling server that wants a ticket
+    keep_alive: bool = True  # whether web servers keep a connection after an answer
     clock_offset_s: float = 0.0  # of the servers' Date header
     seed: int = 0
 
@@ -148,6 +149,7 @@ def read_plan(source: Plan | Path | str | Mapping[str, Any]) -> Plan:
         zone=_zone(stated, regions),
         commands={site: row.get("commands", {}) for site, row in stated["sites"].items()},
         websocket=stated.get("websocket", "accept"),
+        keep_alive=stated.get("keep_alive", True),
         clock_offset_s=stated.get("clock_offset_s", 0.0),
         seed=stated.get("seed", 0),
     )

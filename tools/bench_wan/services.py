@@ -55,7 +55,7 @@ async def _listen(handle: Handler, address: str, port: int, tls: ssl.SSLContext 
 
 async def start_cloud(cloud: Cloud) -> list[subprocess.Popen[bytes]]:
     """Start the servers of the cloud, which answer for every name."""
-    web = Web(cloud.plan.websocket, cloud.plan.clock_offset_s)
+    web = Web(cloud.plan)
     genuine = Authority(cloud.folder / "genuine", "Amazon", "Amazon Root CA 1")
     tls = genuine.server(cloud.addresses[0])
     for address in cloud.addresses:
@@ -142,6 +142,7 @@ async def _run(what: Cloud | Gateway) -> None:
         for process in processes:
             process.kill()
             process.wait()
+        os._exit(0)  # open connections need no farewell
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from time import time
 
 from bench_wan.certificates import Authority
 from bench_wan.names import Resolver
-from bench_wan.plan import Inspection, Proxy
+from bench_wan.plan import Inspection, Plan, Proxy
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -58,8 +58,8 @@ def _response(status: str, headers: tuple[str, ...] = (), body: bytes = b"", clo
 class Web:
     """A web server that accepts WebSocket upgrades, or refuses them as one that wants a ticket does."""
 
-    def __init__(self, websocket: str, clock_offset_s: float) -> None:
-        self.websocket, self.clock_offset_s = websocket, clock_offset_s
+    def __init__(self, plan: Plan) -> None:
+        self.websocket, self.clock_offset_s, self.keep_alive = plan.websocket, plan.clock_offset_s, plan.keep_alive
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer requests until the client is done."""
@@ -70,14 +70,14 @@ class Web:
                     await self._upgrade(headers, reader, writer)
                     return
                 writer.write(_response("403 Forbidden", clock_offset_s=self.clock_offset_s))
-            elif "sec-websocket-protocol" in headers:
-                writer.write(_response("426 Upgrade Required", clock_offset_s=self.clock_offset_s))
             else:
                 body = b"" if first.startswith("HEAD ") else b"bench\n"
-                writer.write(
-                    _response("200 OK", ("Content-Type: text/plain",), body, clock_offset_s=self.clock_offset_s)
-                )
+                kept = f"Connection: {'keep-alive' if self.keep_alive else 'close'}"
+                typed = "Content-Type: text/plain"
+                writer.write(_response("200 OK", (typed, kept), body, clock_offset_s=self.clock_offset_s))
             await writer.drain()
+            if not self.keep_alive:
+                return
 
     async def _upgrade(
         self, headers: dict[str, str], reader: asyncio.StreamReader, writer: asyncio.StreamWriter

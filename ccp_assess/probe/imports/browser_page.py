@@ -140,7 +140,7 @@ def _region(row: dict[str, Any]) -> RegionProbe:
         times += [ms for ms in by_udp["binding_rtt_ms"] if ms is not None]
     best = min(udp, key=lambda one: (min(_known(one), default=math.inf), one["allocate"] != "challenged"), default=None)
     sites = [_site(site) for site in _rows(row.get("web"), MOST_ROWS)]
-    web = [ms for site in sites for ms in site["http_again_ms"]]
+    web = [ms for site in sites if site["http_kept_open"] for ms in site["http_again_ms"]]
     verdicts = _verdicts(row.get("verdicts"))
     # The fastest relay's own times: a call is given one relay, not the mean of several.
     asked = best["binding_rtt_ms"] if best is not None and times else web
@@ -214,7 +214,9 @@ def _site(row: dict[str, Any]) -> dict[str, Any]:
         "intercepted": None,
         "proxy": None,
         "http_ms": milliseconds(row.get("first_ms")),
+        "http_new_ms": milliseconds(row.get("new_ms")),
         "http_again_ms": [ms for ms in _times(row.get("again_ms")) if ms is not None] if reached else [],
+        "http_kept_open": reached and row.get("kept_open") is True,
         "websocket": websocket if websocket in {"opened", "failed"} else None,
         "websocket_ms": milliseconds(row.get("websocket_ms")),
         "error": None if reached else "not fetched: blocked, refused, or with a certificate that is not trusted",

@@ -7,6 +7,8 @@ const ROUND_WITHIN_MS = 3000;
 const WEB_WITHIN_MS = 8000;
 const ROUNDS = 5;
 const AT_ONCE = 3;
+const WARM_ROUNDS = 3;
+const KEPT_SHARE = 0.6; // a new connection takes three round trips (TCP, TLS 1.3, HTTP), a kept one takes one
 const MOST_EVENTS = 40;
 const NO_ANSWER = 701; // what browsers report where no server answered, whatever the reason (WebRTC, section 4.8.2)
 const WANTS_CREDENTIALS = [401, 438]; // RFC 8489, section 14.8: unauthenticated, stale nonce
@@ -114,7 +116,7 @@ function smallest(values) {
 function timeToAnswer(region) {
   const relay = smallest(region.relays.flatMap((one) => one.binding_ms));
   if (relay !== null) return { ms: relay, via: 'stun' };
-  const web = smallest(region.web.flatMap((site) => site.again_ms));
+  const web = smallest(region.web.flatMap((site) => (site.kept_open ? site.again_ms : [])));
   return { ms: web, via: web === null ? null : 'https' };
 }
 
@@ -203,18 +205,24 @@ async function timeRelay(world, relay) {
   return readBinding(events).at_ms;
 }
 
-/** Fetch a page: cold first, then warm, where little more than one round trip is left. */
+const keptOpen = new Set(); // places whose connection was seen to be used again, also by a test before this one
+
+/**
+ * Fetch a page: cold, then over a connection that is new for sure, then three times more. If those are much faster, the
+ * connection was kept, and they took about one round trip; else nobody knows how many.
+ */
 async function reachWeb(world, site) {
-  const found = { host: site.host, port: site.port, outcome: 'reached', first_ms: null, again_ms: [], websocket: 'not_tested', websocket_ms: null };
+  const found = { host: site.host, port: site.port, outcome: 'failed', first_ms: null, new_ms: null, again_ms: [], kept_open: false, websocket: 'not_tested', websocket_ms: null };
   const place = site.port === 443 ? site.host : `${site.host}:${site.port}`;
-  for (let round = 0; round < 4; round += 1) {
-    const ms = await fetchOnce(world, `https://${place}/favicon.ico`);
-    if (ms === null) {
-      if (round === 0) found.outcome = 'failed';
-      break;
-    }
-    if (round === 0) found.first_ms = ms;
-    else found.again_ms.push(ms);
+  const url = `https://${place}/favicon.ico`;
+  found.first_ms = await fetchOnce(world, url, 'omit');
+  if (found.first_ms !== null) {
+    found.outcome = 'reached';
+    found.new_ms = await fetchOnce(world, url, 'include'); // browsers keep connections with and without cookies apart
+    for (let round = 0; round < WARM_ROUNDS; round += 1) found.again_ms.push(await fetchOnce(world, url, 'omit'));
+    const warm = smallest(found.again_ms);
+    if (warm !== null && found.new_ms !== null && warm <= KEPT_SHARE * found.new_ms) keptOpen.add(place);
+    found.kept_open = keptOpen.has(place);
   }
   if (site.websocket) {
     found.websocket_ms = await openWebSocket(world, `wss://${place}/`);
@@ -223,13 +231,13 @@ async function reachWeb(world, site) {
   return found;
 }
 
-async function fetchOnce(world, url) {
+async function fetchOnce(world, url, credentials) {
   const stop = new world.AbortController();
   const timer = world.setTimeout(() => stop.abort(), WEB_WITHIN_MS);
   const begun = world.now();
   try {
     // Any answer will do, also an error page: it came over TLS with a certificate that the browser trusts.
-    await world.fetch(url, { mode: 'no-cors', cache: 'no-store', credentials: 'omit', referrerPolicy: 'no-referrer', signal: stop.signal });
+    await world.fetch(url, { mode: 'no-cors', cache: 'no-store', credentials, referrerPolicy: 'no-referrer', signal: stop.signal });
     return Math.round((world.now() - begun) * 10) / 10;
   } catch {
     return null;

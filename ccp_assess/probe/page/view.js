@@ -81,7 +81,7 @@ function details(row) {
     list.append(make('li', {}, `${relay.host}: UDP ${relay.port} ${WORDS[relay.udp]}${code}, TCP ${relay.port} ${WORDS[relay.tcp]}${trips}`));
   }
   for (const site of row.web) {
-    const times = site.first_ms === null ? '' : `, first ${shown(site.first_ms)}, then ${site.again_ms.map(shown).join(', ')}`;
+    const times = site.first_ms === null ? '' : `, first ${shown(site.first_ms)}, new connection ${shown(site.new_ms)}, then ${site.again_ms.map(shown).join(', ')}${site.kept_open ? '' : ' (each a new connection)'}`;
     const socket = site.websocket === 'not_tested' ? '' : `; WebSocket ${WORDS[site.websocket]}${site.websocket_ms === null ? '' : ` ${shown(site.websocket_ms)}`}`;
     list.append(make('li', {}, `https://${site.host}: ${WORDS[site.outcome]}${times}${socket}`));
   }
