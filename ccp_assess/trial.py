@@ -622,7 +622,8 @@ def read_log(path: str | Path) -> tuple[TrialCall, ...]:
     Parameters
     ----------
     path
-        CSV with ``time, class, outcome``; ``;`` as separator and a byte order mark are understood.
+        CSV with ``time, class, outcome``; ``;`` as separator and a byte order mark are understood. A plan of test
+        calls is such a log: its calls that were not made yet are left out.
 
     Returns
     -------
@@ -649,7 +650,10 @@ def read_log(path: str | Path) -> tuple[TrialCall, ...]:
         for column in ("class", "outcome"):
             if column not in columns:
                 raise TableError("is missing; needed are time, class, outcome", file=name, row=1, column=column)
-        return tuple(_logged(row, name, table.line_num) for row in table)
+        is_plan = "kind" in columns  # of test calls: those that were not made yet do not count
+        return tuple(
+            _logged(row, name, table.line_num) for row in table if not is_plan or str(row.get("outcome") or "").strip()
+        )
     except csv.Error as error:
         raise TableError(f"is no CSV table ({error})", file=name) from error
 

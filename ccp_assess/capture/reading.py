@@ -145,6 +145,10 @@ class FileReader:
             return
         if self.source.damage and not head:
             raise self._refuse(f"no readable capture: {self.source.damage}")
+        if self.source.path.lower().endswith(".etl"):
+            raise self._refuse(
+                "an event trace of Windows; convert it there first: pktmon etl2pcap FILE.etl --out FILE.pcapng"
+            )
         raise self._refuse(describe_other(head))
 
     def _begin_pcap(self, head: bytes, *, reverse: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ccp_assess.cli.plan import plan
 from ccp_assess.cli.record import record
 from ccp_assess.cli.scrub import scrub
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Record, read and scrub captures of the softphone.")
 
 
+app.command()(plan)
 app.command()(record)
 app.command()(scrub)
 

@@ -262,3 +262,12 @@ def test_ctrl_c_is_what_ends_a_program():
     from ccp_assess.capture.recording import programs
 
     assert sys.platform == "win32" or programs._GENTLE == signal.SIGINT
+
+
+def test_a_trace_of_windows_is_refused_with_the_command_that_converts_it(tmp_path):
+    from ccp_assess.capture.scan import scan
+    from ccp_assess.errors import CaptureError
+
+    (tmp_path / "call.ETL").write_bytes(b"\0\0\1\0" + bytes(200))
+    with pytest.raises(CaptureError, match=r"pktmon etl2pcap FILE.etl --out FILE.pcapng"):
+        scan(tmp_path / "call.ETL")
