@@ -14,8 +14,8 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "diagnoses.md"
 HEAD = """# What a probe can find wrong
 
 The closed list of `ccp-assess probe`. Each diagnosis carries its evidence, says how sure it is (`certain`, `likely`,
-`cannot_tell`) and what to change. Words in braces are filled in. UDP (the sound) and TCP (pages and signalling) are judged
-apart; what has a nearer cause is not named a second time. Written by `tools/write_diagnoses.py` from
+`cannot_tell`) and what to change. Words in braces are filled in. UDP (the sound) and TCP (pages and signalling) are
+judged apart; what has a nearer cause is not named a second time. Written by `tools/write_diagnoses.py` from
 `ccp_assess/reference/diagnoses.csv`.
 
 | code | severity | what is wrong | what the agent sees | what proves it | control |

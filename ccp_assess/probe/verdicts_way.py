@@ -11,6 +11,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from ccp_assess.findings import counted
 from ccp_assess.paths import Hop
 from ccp_assess.probe.diagnoses import Diagnosis, diagnosis
 from ccp_assess.probe.intervals import fisher_greater
@@ -28,6 +29,8 @@ WEAK_SIGNAL_DBM = -70.0
 UNSTEADY_FIRST_HOP_MS = 20.0
 DETOUR_HOPS, DETOUR_MS = 4, 15.0
 """So many private hops that take so long in all are a company's network, not a site's."""
+FAR_GATEWAY_MS = 30.0
+"""A gateway this far away stands elsewhere: the other end of a tunnel or of a leased line."""
 NEEDED_IDLE_S = 30.0
 """Keep-alives of a softphone come every 2.5 to 10 s; a limit below this leaves no reserve."""
 
@@ -248,18 +251,24 @@ def _detour(region_code: str | None, traced: ProbedPath | None) -> Iterable[Diag
     if traced is None:
         return
     run = private_run(traced.path.hops)
-    if len(run) < DETOUR_HOPS:
+    if not run:
         return
     # A router may be slow to answer; the least of what lies behind is what the run at most took.
     later = [hop.rtt_min_ms for hop in traced.path.hops if hop.ttl >= run[-1].ttl and hop.rtt_min_ms is not None]
     took_ms = min(later, default=None)
-    if took_ms is None or took_ms < DETOUR_MS:
+    if took_ms is None or not (
+        (len(run) >= DETOUR_HOPS and took_ms >= DETOUR_MS) or (run[0].ttl == 1 and took_ms >= FAR_GATEWAY_MS)
+    ):
         return
+    if len(run) < DETOUR_HOPS and (run[0].rtt_min_ms or 0.0) < FAR_GATEWAY_MS:
+        return  # a near gateway and a slow access line, as of a mobile network
     values = {
         "region": region_code,
-        "private": len(run),
+        "private": counted(len(run), "private hop"),
         "detour_ms": took_ms,
-        "where": f" (hops {run[0].ttl} to {run[-1].ttl}, out behind {run[-1].address})",
+        "where": f" (hops {run[0].ttl} to {run[-1].ttl}, out behind {run[-1].address})"
+        if len(run) > 1
+        else f" (out behind {run[-1].address})",
     }
     yield diagnosis("DETOUR", "likely", values, {**values, "first": run[0].address, "last": run[-1].address})
 

@@ -360,6 +360,25 @@ def detour(world):
     return {"DETOUR"}, ("open", "open")
 
 
+def far_gateway(world):
+    """All traffic in a tunnel to another site."""
+    world.first = (Router(address="10.4.1.1", rtt_ms=world.draw.uniform(60.0, 300.0)),)
+    world.measures = frozenset({"paths"})
+    return {"DETOUR"}, ("open", "open")
+
+
+def mobile_network(world):
+    """A near gateway and a carrier's private addresses far behind it are no detour."""
+    far = world.draw.uniform(35.0, 60.0)
+    world.first = (
+        Router(address="192.168.1.1", rtt_ms=2.0),
+        Router(address="10.64.0.1", rtt_ms=far),
+        Router(address="10.64.0.9", rtt_ms=far + 1.0),
+    )
+    world.measures = frozenset({"paths"})
+    return CLEAN, ("open", "open")
+
+
 def campus(world):
     """Many private hops that take no time are a large site, not a detour."""
     many = world.draw.randint(3, 6)
@@ -469,6 +488,8 @@ SCENARIOS = [
     strong_wireless,
     vpn,
     detour,
+    far_gateway,
+    mobile_network,
     campus,
     seldom_answering_router,
     silent_routers,
