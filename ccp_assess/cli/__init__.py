@@ -84,6 +84,7 @@ def _register() -> None:
     from ccp_assess.cli.capture import app as capture
     from ccp_assess.cli.client import new
     from ccp_assess.cli.connect import app as connect
+    from ccp_assess.cli.fleet import app as fleet
     from ccp_assess.cli.monitor import compare, monitor
     from ccp_assess.cli.probe import app as probe
     from ccp_assess.cli.quality import quality
@@ -102,6 +103,7 @@ def _register() -> None:
     app.add_typer(allowlist, name="allowlist")
     app.add_typer(witness, name="witness")
     app.add_typer(connect, name="connect")
+    app.add_typer(fleet, name="fleet")
     app.command("trial")(trial)
     app.command("quality")(quality)
     app.command("report")(report)

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 from ccp_assess.client.locating import child_of
@@ -134,7 +134,7 @@ def find_evidence(folder: Path, kind: str, site_ids: Sequence[str], rule: SiteRu
     notes: dict[str, None] = {}
     for path in _files_below(root):
         shown = f"{kind}/{path.relative_to(root).as_posix()}"
-        if kind == "captures" and not _may_be_capture(path):
+        if kind == "captures" and not may_be_capture(path):
             notes[f"{shown} is no capture by its name and was left out."] = None
             continue
         site_id, note = _site_of(path, root, kind, known, rule)
@@ -148,13 +148,24 @@ def _files_below(root: Path) -> list[Path]:
     found = [
         path
         for path in root.rglob("*")
-        if path.is_file() and not any(_is_left_over(part) for part in path.relative_to(root).parts)
+        if path.is_file() and not any(is_left_over(part) for part in path.relative_to(root).parts)
     ]
     return sorted(found, key=lambda path: path.relative_to(root).as_posix())
 
 
-def _is_left_over(name: str) -> bool:
-    """Tell whether a system, an editor or we ourselves left this file there."""
+def is_left_over(name: str) -> bool:
+    """Tell whether a system, an editor or we ourselves left this file there.
+
+    Parameters
+    ----------
+    name
+        Of a file or folder.
+
+    Returns
+    -------
+    is_left_over
+        It is no evidence.
+    """
     folded = name.casefold()
     return (
         folded.startswith((".", "~$"))
@@ -163,8 +174,19 @@ def _is_left_over(name: str) -> bool:
     )
 
 
-def _may_be_capture(path: Path) -> bool:
-    """Tell by the name; the engine tells by the content, and says so where the name lied."""
+def may_be_capture(path: PurePath) -> bool:
+    """Tell by the name; the engine tells by the content, and says so where the name lied.
+
+    Parameters
+    ----------
+    path
+        Of a file.
+
+    Returns
+    -------
+    may_be_capture
+        False where its suffix says that it is something else.
+    """
     suffixes = [suffix.casefold() for suffix in path.suffixes]
     while suffixes and suffixes[-1] in _PACKED_SUFFIXES:
         suffixes.pop()

@@ -1,0 +1,70 @@
+"""``ccp-assess fleet``: many sites, many captures, one dataset."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Assess captures of many sites into one dataset.")
+
+
+@app.callback()
+def _fleet() -> None:
+    """Assess captures of many sites into one dataset."""
+
+
+@app.command()
+def run(
+    source: str = typer.Argument(..., help="Folder or bucket with client folders or folders of sites."),
+    out: str = typer.Option(..., "--out", help="Folder or bucket of the dataset; run again to go on."),
+    scheduler: str | None = typer.Option(None, "--scheduler", help="Address of a Dask scheduler, tls://host:8786."),
+    workers: int | None = typer.Option(None, "--workers", min=1, max=256, help="Processes on this machine."),
+    tls_ca: str | None = typer.Option(None, "--tls-ca", help="Certificate of the authority (PEM)."),
+    tls_cert: str | None = typer.Option(None, "--tls-cert", help="Own certificate (PEM)."),
+    tls_key: str | None = typer.Option(None, "--tls-key", help="Key of the own certificate (PEM)."),
+    insecure: bool = typer.Option(False, "--insecure", help="Speak in the clear to a scheduler on another machine."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Read all captures and probes of SOURCE; what is done already is kept, what changed is done again."""
+    from ccp_assess.cli.output import print_json, printable
+    from ccp_assess.cli.progress import progress_bar
+    from ccp_assess.fleet.cluster import Engine
+    from ccp_assess.fleet.run import run_fleet
+
+    engine = Engine(
+        scheduler=scheduler, workers=workers, ca=tls_ca, certificate=tls_cert, key=tls_key, insecure=insecure
+    )
+    with progress_bar() as report:
+        result = run_fleet(
+            source, out, engine, progress=report, say=lambda text: typer.echo(f"ccp-assess: {text}", err=True)
+        )
+    if as_json:
+        print_json(result.to_document())
+        return
+    told = result.manifest
+    counts = ", ".join(f"{count} {name}" for name, count in told["rows"].items())
+    typer.echo(f"{told['files']} files, {told['bytes']} bytes in {told['units']} units: {counts}")
+    typer.echo(f"{result.done} units were done now, {result.kept} were done before.")
+    for row in told["set_aside"]:
+        typer.echo(printable(f"set aside: {row['path']}: {row['reason']}"))
+    for row in result.failed:
+        typer.echo(printable(f"not done: {row['paths'][0]}: {row['reason']}"))
+
+
+@app.command()
+def check(
+    out: str = typer.Argument(..., help="Folder or bucket of the dataset."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Hold every part of a dataset against its hash and the sums against the manifest."""
+    from ccp_assess.cli.output import print_json, printable
+    from ccp_assess.fleet.dataset import Dataset
+    from ccp_assess.fleet.sources import open_place
+
+    problems = Dataset(open_place(out)).check()
+    if as_json:
+        print_json({"problems": problems})
+    else:
+        for problem in problems or ["All parts are there, whole, and add up."]:
+            typer.echo(printable(problem))
+    if problems:
+        raise typer.Exit(1)

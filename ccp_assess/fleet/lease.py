@@ -1,0 +1,89 @@
+"""One run at a time on one destination, also in a bucket, also after a kill, without trust in any clock."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from types import TracebackType
+from typing import Self
+
+from ccp_assess.fleet.dataset import Dataset
+from ccp_assess.fleet.needs import FleetError
+
+BEAT_S = 2.0
+PATIENCE_S = 3.5 * BEAT_S
+_PATH = "run.lease"
+
+
+class Lease:
+    """Hold a destination; the holder counts up in a file, and who finds the count at rest may take it over.
+
+    Two runs that slip through at the same moment do no harm: both write the same bytes under the same names.
+
+    Parameters
+    ----------
+    dataset
+        The destination.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._token = uuid.uuid4().hex
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True, name="ccp-assess-lease")
+        self.lost: str | None = None
+
+    def __enter__(self) -> Self:
+        found = self._dataset.get(_PATH)
+        if found is not None:
+            deadline = time.monotonic() + PATIENCE_S
+            while time.monotonic() < deadline:
+                time.sleep(BEAT_S / 4)
+                now = self._dataset.get(_PATH)
+                if now is not None and now != found:
+                    raise FleetError(
+                        f"{self._dataset.place.url}: another run is at work on this destination; wait for its end, "
+                        "or choose another --out"
+                    )
+                if now is None:
+                    break
+        self._put(0)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self.lost is None:
+            try:
+                self._dataset.remove(_PATH)
+            except Exception:  # noqa: BLE001 - a lease left behind is taken over by the next run
+                return
+
+    def check(self) -> None:
+        """Raise where another run has taken the destination over."""
+        if self.lost:
+            raise FleetError(self.lost)
+
+    def _put(self, count: int) -> None:
+        self._dataset.put(_PATH, json.dumps({"run": self._token, "count": count}).encode("ascii"))
+
+    def _beat(self) -> None:
+        count = 0
+        while not self._stop.wait(BEAT_S):
+            count += 1
+            try:
+                found = self._dataset.get(_PATH)
+                if found is not None and json.loads(found).get("run") != self._token:
+                    self.lost = (
+                        f"{self._dataset.place.url}: another run has taken this destination over while this one stood "
+                        "still; what was finished is kept"
+                    )
+                    return
+                self._put(count)
+            except Exception:  # noqa: BLE001, S112 - a store that answers later is asked again at the next beat
+                continue

@@ -1,0 +1,38 @@
+"""What only the work on many sites needs, loaded when it is needed."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from ccp_assess.errors import CcpAssessError
+
+
+class FleetError(CcpAssessError, RuntimeError):
+    """The work on many sites cannot begin or go on; the text says what to do."""
+
+
+def need(module: str) -> Any:
+    """Load a module of the extra `fleet`.
+
+    Parameters
+    ----------
+    module
+        Its name.
+
+    Returns
+    -------
+    module
+        Loaded.
+
+    Raises
+    ------
+    FleetError
+        Where it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise FleetError(
+            f"{module.partition('.')[0]} is not installed; run `pip install 'ccp-assess[fleet]'` to work on many sites"
+        ) from error

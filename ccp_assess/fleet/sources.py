@@ -1,0 +1,209 @@
+"""Where evidence of many sites lies: folders or buckets, listed once, each file with its client and site.
+
+Three layouts are understood: a client folder (``captures/SITE/…``, ``probes/SITE/…``, ``sites.csv``), a folder of
+client folders, and plain folders of sites (``SITE/…``). A file that stands in no site's folder names its site as
+``SITE__….pcap``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from ccp_assess.client.evidence import is_left_over, may_be_capture, site_by_name
+from ccp_assess.fleet.needs import FleetError, need
+
+Kind = Literal["captures", "probes", "sites"]
+NO_SITE = "unknown"
+_SITES_NAMES = frozenset({"sites.csv", "sites.xlsx"})
+_PROBE_SUFFIXES = frozenset({".json", ".jsonl"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """One file of evidence.
+
+    Parameters
+    ----------
+    client, site_id
+        Whose it is; ``unknown`` where nothing names the site.
+    kind
+        What it holds.
+    path
+        Below the source, with slashes.
+    size
+        [bytes].
+    stamp
+        What changes when the content does: entity tag of an object, else time of the last change.
+    """
+
+    client: str
+    site_id: str
+    kind: Kind
+    path: str
+    size: int
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A folder, local or of object storage.
+
+    Parameters
+    ----------
+    url
+        As it was given.
+    fs
+        Of fsspec.
+    root
+        Below which all of it lies.
+    """
+
+    url: str
+    fs: Any
+    root: str
+
+    @property
+    def local(self) -> Path | None:
+        """The folder itself where it lies on this machine's file system."""
+        protocol = self.fs.protocol
+        names = (protocol,) if isinstance(protocol, str) else protocol
+        return Path(self.root) if "file" in names else None
+
+    def full(self, path: str) -> str:
+        """Return the name of a file for the file system."""
+        return f"{self.root}/{path}" if path else self.root
+
+
+def open_place(url: str) -> Place:
+    """Find the file system of a folder or bucket.
+
+    Parameters
+    ----------
+    url
+        A path, or ``s3://bucket/folder``, ``gs://``, ``abfs://``.
+
+    Returns
+    -------
+    place
+        To list, read and write.
+
+    Raises
+    ------
+    FleetError
+        Where its kind is unknown or its library not installed.
+    """
+    fsspec = need("fsspec")
+    try:
+        fs, root = fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError) as error:
+        raise FleetError(f"{url}: cannot be opened ({_first_line(error)})") from error
+    if "file" not in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol):
+        fs.use_listings_cache = False
+    return Place(url=url, fs=fs, root=str(root).rstrip("/"))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def list_source(place: Place) -> tuple[SourceFile, ...]:
+    """List all evidence of a source.
+
+    Parameters
+    ----------
+    place
+        The source.
+
+    Returns
+    -------
+    files
+        By path.
+
+    Raises
+    ------
+    FleetError
+        If it cannot be listed.
+    """
+    place.fs.invalidate_cache()
+    try:
+        found = place.fs.find(place.root, detail=True) if place.fs.isdir(place.root) else None
+    except Exception as error:
+        raise FleetError(f"{place.url}: cannot be listed ({_first_line(error)})") from error
+    if found is None:
+        raise FleetError(f"{place.url}: there is no such folder; give the folder or bucket that holds the captures")
+    files = []
+    for name, info in found.items():
+        path = PurePosixPath(name.replace("\\", "/")).relative_to(place.root.replace("\\", "/")).as_posix()
+        told = place_of(path, PurePosixPath(place.root.replace("\\", "/")).name or "client")
+        if told is not None:
+            client, site_id, kind = told
+            size, stamp = stamp_of(info)
+            files.append(SourceFile(client=client, site_id=site_id, kind=kind, path=path, size=size, stamp=stamp))
+    return tuple(sorted(files, key=lambda file: file.path))
+
+
+def stamp_of(info: dict[str, Any]) -> tuple[int, str]:
+    """Tell the size of a file and what changes with its content.
+
+    Parameters
+    ----------
+    info
+        Of fsspec.
+
+    Returns
+    -------
+    size, stamp
+        [bytes], text.
+    """
+    for key in ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "updated"):
+        if info.get(key):
+            return int(info["size"] or 0), str(info[key]).strip('"')
+    return int(info["size"] or 0), ""
+
+
+def place_of(path: str, root_name: str) -> tuple[str, str, Kind] | None:
+    """Tell whose a file is by its path below the source.
+
+    Parameters
+    ----------
+    path
+        With slashes.
+    root_name
+        Name of the source's folder, the client where no folder names one.
+
+    Returns
+    -------
+    client, site_id, kind
+        ``None`` where the file is no evidence.
+
+    Examples
+    --------
+    >>> place_of("captures/LIS/a.pcap", "acme")
+    ('acme', 'LIS', 'captures')
+    >>> place_of("acme/captures/LIS__a.pcap", "all")
+    ('acme', 'LIS', 'captures')
+    >>> place_of("LIS/monday/a.pcap", "acme")
+    ('acme', 'LIS', 'captures')
+    """
+    parts = PurePosixPath(path).parts
+    if any(is_left_over(part) for part in parts):
+        return None
+    marks = [number for number, part in enumerate(parts[:-1]) if part in ("captures", "probes")]
+    if marks:
+        mark = marks[0]
+        client = parts[mark - 1] if mark else root_name
+        kind: Kind = "captures" if parts[mark] == "captures" else "probes"
+        below = parts[mark + 1 :]
+    elif parts[-1] in _SITES_NAMES and len(parts) <= 2:
+        return (parts[0] if len(parts) == 2 else root_name), NO_SITE, "sites"
+    else:
+        client, kind, below = root_name, "captures", parts
+    name = PurePosixPath(below[-1])
+    if kind == "captures" and not may_be_capture(name):
+        return None
+    if kind == "probes" and name.suffix.casefold() not in _PROBE_SUFFIXES:
+        return None
+    site_id = below[0] if len(below) > 1 else site_by_name(name.name, {}) or NO_SITE
+    return client, site_id, kind
