@@ -13,7 +13,7 @@ from ccp_assess.capture.reading import MOST_NAMES, FileReader, InterfaceTable
 from ccp_assess.capture.records import Capture, Interface, Scan, Skipped
 from ccp_assess.errors import CaptureError
 from ccp_assess.findings import counted
-from ccp_assess.traffic import measuring, payloads
+from ccp_assess.traffic import clocks, measuring, payloads
 from ccp_assess.traffic.flows import Flow, Transport
 from ccp_assess.traffic.measuring import MeasuringState
 from ccp_assess.traffic.streams import SECOND_ROW, Direction, RelayForm, RelayTransport, RtpStream
@@ -27,7 +27,7 @@ Table = npt.NDArray[np.void]
 
 _TRANSPORTS: dict[int, Transport] = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6"}
 _RELAY_FORMS: dict[int, RelayForm] = {RELAYED_BY_CHANNEL: "channel_data", RELAYED_BY_INDICATION: "indication"}
-_BASES = {measuring.BY_RFC3551: "rfc3551", measuring.BY_OPUS: "opus", measuring.INFERRED: "inferred"}
+_BASES = {clocks.BY_RFC3551: "rfc3551", clocks.BY_OPUS: "opus", clocks.INFERRED: "inferred"}
 _RELAY_PORTS = frozenset({3478, 3479, 443, 80, 5349, 5350, 19302})
 _MAPPED = 0xFFFF
 

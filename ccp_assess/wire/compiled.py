@@ -45,13 +45,16 @@ _SOURCES = (
     "wire/link.py",
     "wire/rtp.py",
     "wire/turn.py",
+    "traffic/clocks.py",
     "traffic/flowtable.py",
     "traffic/measuring.py",
+    "traffic/numbering.py",
     "traffic/payloads.py",
     "traffic/playout.py",
     "traffic/segments.py",
     "traffic/spans.py",
     "traffic/streams.py",
+    "traffic/streamtable.py",
     "traffic/tracking.py",
 )
 _MARK = b"ccp-assess kernel 1\n"
