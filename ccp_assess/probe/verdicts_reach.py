@@ -387,6 +387,8 @@ def _tls(view: ReachView, region: RegionReach, one: TcpFound) -> Iterable[Diagno
         "agent": agent_sees(one.host, one.role),
         "issuer": tls.issuer or "nobody",
     }
+    if tls.outcome != "ok" and not is_service_name(one.host):
+        return  # a stand-in may speak something else than TLS
     if tls.outcome != "ok":
         silent = {"timeout": "no answer to the first message", "closed": "the other side closes the connection"}
         reason = silent.get(tls.outcome) or tls.error or "handshake error"
@@ -582,5 +584,7 @@ def judge_tcp(region: RegionReach) -> Judgement:
 
 
 def _is_usable(one: TcpFound) -> bool:
-    """Whether a browser would go on: TLS stands, and this computer trusts it."""
-    return one.tls is None or (one.tls.outcome == "ok" and one.tls.trusted is not False)
+    """Whether a browser would go on: TLS stands, and this computer trusts it (a stand-in may speak something else)."""
+    if one.tls is None or (one.tls.outcome != "ok" and not is_service_name(one.host)):
+        return True
+    return one.tls.outcome == "ok" and one.tls.trusted is not False

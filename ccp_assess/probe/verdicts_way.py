@@ -256,12 +256,13 @@ def _detour(region_code: str | None, traced: ProbedPath | None) -> Iterable[Diag
     # A router may be slow to answer; the least of what lies behind is what the run at most took.
     later = [hop.rtt_min_ms for hop in traced.path.hops if hop.ttl >= run[-1].ttl and hop.rtt_min_ms is not None]
     took_ms = min(later, default=None)
-    if took_ms is None or not (
-        (len(run) >= DETOUR_HOPS and took_ms >= DETOUR_MS) or (run[0].ttl == 1 and took_ms >= FAR_GATEWAY_MS)
-    ):
+    if took_ms is None:
         return
-    if len(run) < DETOUR_HOPS and (run[0].rtt_min_ms or 0.0) < FAR_GATEWAY_MS:
-        return  # a near gateway and a slow access line, as of a mobile network
+    many = len(run) >= DETOUR_HOPS and took_ms >= DETOUR_MS
+    # Only a far first hop: behind a near one, a few private hops are a slow access line, as of a mobile network.
+    far = run[0].ttl == 1 and min(took_ms, run[0].rtt_min_ms or 0.0) >= FAR_GATEWAY_MS
+    if not (many or far):
+        return
     values = {
         "region": region_code,
         "private": counted(len(run), "private hop"),

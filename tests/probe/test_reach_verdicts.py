@@ -184,6 +184,13 @@ def test_a_websocket_that_the_genuine_service_refuses_is_not_broken():
     assert codes(said(region(relays=(relay(9.0),), tcp=(service(http=http),)))) == []
 
 
+def test_a_stand_in_that_speaks_no_tls_is_not_called_broken():
+    tls = TlsFound(outcome="closed", error="closed")
+    stand_in = TcpFound(host="web.lab", port=443, role="api", address="192.0.2.4", outcome="connected", tls=tls)
+    assert codes(said(region(relays=(relay(9.0),), tcp=(stand_in,)))) == []
+    assert codes(said(region(relays=(relay(9.0),), tcp=(service(tls=tls),)))) == ["TLS_FAILED"]
+
+
 def test_a_clock_that_is_wrong_explains_a_certificate_that_is_not_yet_valid():
     later = dt.datetime.now(dt.UTC) + dt.timedelta(days=400)
     tls = TlsFound(
