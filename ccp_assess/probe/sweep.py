@@ -41,7 +41,7 @@ from ccp_assess.probe.machine import (
     Stop,
     Timer,
 )
-from ccp_assess.probe.traced import HopAnswer, HopProbe, Kind, ProbedPath, Target, merge_probes
+from ccp_assess.probe.traced import HopAnswer, HopProbe, Kind, ProbedPath, Target, infer_shared_hops, merge_probes
 from ccp_assess.units import NS_PER_MS, NS_PER_S
 
 FIRST_TTLS = 16
@@ -215,7 +215,7 @@ class Sweep:
         ours: list[list[HopProbe]] = [[] for _ in self.targets]
         for probe in (*self.probes, *further):
             ours[probe.target].append(probe)
-        return [
+        paths = [
             merge_probes(
                 target,
                 self.technique,
@@ -225,6 +225,11 @@ class Sweep:
             )
             for index, target in enumerate(self.targets)
         ]
+        for group in self._groups:
+            inferred = infer_shared_hops([paths[index] for index in group.members])
+            for index, path in zip(group.members, inferred, strict=True):
+                paths[index] = path
+        return paths
 
     # ------------------------------------------------------------ rounds
 
@@ -332,13 +337,15 @@ class Sweep:
                 yield from self._end_if_complete(one, now_ns)
 
     def _expect_end(self, trace: _Trace, probe: HopProbe, answer: HopAnswer) -> None:
-        """Set the end of a target by its first answer from there."""
+        """Set the end of a target by the earliest answer from there; a late reader may hear of a later one first."""
+        end_ns = answer.time_ns + max(QUIET_NS, (answer.time_ns - (probe.stamped_ns or probe.sent_ns)) // 2)
         if trace.rtt_ns:
+            trace.end_ns = min(end_ns, trace.end_ns or end_ns) if trace.ask_again_ns is not None else trace.end_ns
             return
         trace.rtt_ns = max(answer.time_ns - (probe.stamped_ns or probe.sent_ns), 1)
         trace.go_on_ns = None
         trace.ask_again_ns = answer.time_ns + SETTLE_NS
-        trace.end_ns = answer.time_ns + max(QUIET_NS, trace.rtt_ns // 2)
+        trace.end_ns = end_ns
 
     def _go_on(self, trace: _Trace, to: int, now_ns: int) -> Iterator[Action]:
         """Ask higher TTLs."""

@@ -292,6 +292,53 @@ def merge_probes(
     )
 
 
+MOST_AGREED = 3
+"""So many targets must have been told the same next hop before it stands for one that was told nothing."""
+
+
+def infer_shared_hops(paths: Sequence[ProbedPath]) -> list[ProbedPath]:
+    """Name hops that stayed silent for some targets but answered for others on the same piece of way.
+
+    A router that limits its ICMP answers answers some of many targets and leaves out the rest. Its place is certain
+    where the hops before and after it are the same for both; where the hop after is not, several targets must agree
+    and none disagree.
+
+    Parameters
+    ----------
+    paths
+        Of targets with the same egress, probed by the same technique.
+
+    Returns
+    -------
+    paths
+        With such hops filled in, marked as shared.
+    """
+    found = list(paths)
+    deepest = max((len(path.path.hops) for path in found), default=0)
+    for ttl in range(1, deepest):
+        known: dict[str | None, list[tuple[Hop, str | None]]] = {}
+        for path in found:
+            hops = path.path.hops
+            if len(hops) > ttl and hops[ttl - 1].address is not None:
+                before = hops[ttl - 2].address if ttl > 1 else ""
+                known.setdefault(before, []).append((hops[ttl - 1], hops[ttl].address))
+        for number, path in enumerate(found):
+            hops = path.path.hops
+            if len(hops) <= ttl or hops[ttl - 1].address is not None:
+                continue
+            before, after = hops[ttl - 2].address if ttl > 1 else "", hops[ttl].address
+            if before is None:
+                continue
+            several = known.get(before, [])
+            same_end = [hop for hop, beyond in several if after is not None and beyond == after]
+            candidates = same_end or [hop for hop, _ in several]
+            if len({hop.address for hop in candidates}) == 1 and (same_end or len(candidates) >= MOST_AGREED):
+                filled = (*hops[: ttl - 1], candidates[0], *hops[ttl:])
+                shared = tuple(sorted({*path.shared_ttls, ttl}))
+                found[number] = replace(path, path=replace(path.path, hops=filled), shared_ttls=shared)
+    return found
+
+
 def fill_silent_hops(path: ProbedPath, other: ProbedPath) -> ProbedPath:
     """Name the hops that stayed silent by another technique's path to the same host.
 

@@ -90,6 +90,30 @@ def test_a_shared_hop_that_answers_one_of_two_is_known_for_all_where_a_later_one
     assert {path.path.hops[1].address for path in paths} == {"10.0.2.1"}
 
 
+def test_routers_that_limit_their_answers_on_a_long_common_way_are_known_for_every_target():
+    # A chain of Linux routers: six answers at once and then one a second, for twelve targets behind the same six hops.
+    common = straight_way(hops=8, rtt_ms=60.0, number=0).branches[0]
+    limited = tuple(replace(router, answers_per_s=1.0) for router in common[:6])
+    ways = {
+        f"192.0.2.{n}": Way(branches=((*limited, replace(common[6], address=f"10.77.{n}.1")),), rtt_ms=60.0)
+        for n in range(1, 13)
+    }
+    sweep, paths, network = traced(ways)
+    _, paths = then_in_one_flow(sweep, paths, network)
+    wanted = [router.address for router in limited]
+    assert [[hop.address for hop in path.path.hops[:6]] for path in paths] == [wanted] * 12
+    assert [path.path.hops[6].address for path in paths] == [f"10.77.{n}.1" for n in range(1, 13)]
+
+
+def test_a_silent_router_of_one_way_is_not_named_by_others():
+    ways = ways_of()
+    routers = ways["192.0.2.5"].branches[0]
+    silent = (*routers[:5], replace(routers[5], silent=True), *routers[6:])
+    ways["192.0.2.5"] = replace(ways["192.0.2.5"], branches=(silent,))
+    _, paths, _ = traced(ways)
+    assert paths[4].path.hops[5].address is None
+
+
 def test_hops_that_are_not_shared_after_all_are_asked_for_each_target():
     ways = {f"192.0.2.{n}": straight_way(hops=8, rtt_ms=60.0, number=n, shared=1) for n in range(1, 7)}
     _, paths, _ = traced(ways)

@@ -150,6 +150,8 @@ class SocketNetwork:
                 else:
                     key.data()
         heard, self.heard = self.heard, []
+        # Sockets are read one after the other; what a late reader hears shall still come in the order of its stamps.
+        heard.sort(key=lambda one: one[1].time_ns)
         return heard
 
     # ------------------------------------------------------------ what a system may do better
