@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from html import escape
 from io import BytesIO, StringIO
 from typing import Any, Literal, cast
@@ -56,10 +57,27 @@ NAME_LIMIT = 26
 
 
 class Picture(Figure):
-    """A figure that notebooks show as a sharp vector picture, whatever backend they have chosen."""
+    """A figure that notebooks show as a sharp vector picture with a name, whatever backend they have chosen."""
 
-    def _repr_svg_(self) -> str:
-        return svg_text(self)
+    def _repr_mimebundle_(self, **_wanted: Any) -> dict[str, str]:
+        """Return the picture alone, and as a part of a page that screen readers can name."""
+        text, words = svg_text(self), self._words()
+        key = f"fig-{sha256(text.encode()).hexdigest()[:8]}"
+        named = _named_svg(text, key=key, title=words, description=words)
+        return {
+            "image/svg+xml": text,
+            "text/html": f"<div class='ccp-picture' style='max-width:860px'>{named}</div>",
+            "text/plain": words,
+        }
+
+    def _words(self) -> str:
+        """Say what the picture shows, by the words on its axes and in its legend."""
+        found: dict[str, None] = {}
+        for ax in self.findobj(Axes):
+            legend = ax.get_legend()
+            texts = [] if legend is None else [text.get_text() for text in legend.get_texts()]
+            found |= dict.fromkeys(word for word in (ax.get_xlabel(), ax.get_ylabel(), *texts) if word)
+        return f"Picture: {'; '.join(found)}" if found else "Picture"
 
 
 def picture(width_in: float = 7.2, height_in: float = 3.0) -> Picture:
@@ -365,6 +383,11 @@ def inline_svg(figure: Figure, *, key: str, title: str, description: str) -> str
     # A plate behind a name is for pictures in notebooks; on the page the letters have a halo (class, see report.css).
     text = re.sub(r'<g id="plate">.*?</g>', "", text, flags=re.DOTALL)
     text = text.replace('<g id="halo">', '<g class="halo">')
+    return _named_svg(text, key=key, title=title, description=description)
+
+
+def _named_svg(text: str, *, key: str, title: str, description: str) -> str:
+    """Name a picture for screen readers, and make its ids its own on a page with several."""
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
     text = re.sub(r' id="([^"]+)"', lambda m: f' id="{key}-{m[1]}"' if m[1] in used else "", text)
     text = re.sub(r'(url\(#|href="#)([^)"]+)', lambda m: f"{m[1]}{key}-{m[2]}", text)

@@ -17,7 +17,7 @@ _LARGE = """
 .ccp-panel .widget-dropdown, .ccp-panel .widget-text, .ccp-panel .widget-select-multiple,
 .ccp-panel .widget-checkbox, .ccp-slider { width: 520px !important; max-width: 100% !important; }
 .jp-RenderedHTMLCommon table { font-size: 18px; }
-.jp-RenderedSVG svg, .jp-RenderedImage img { width: 100%; height: auto; max-width: 1500px; }
+.ccp-picture { max-width: 1500px !important; }
 """
 _NO_CODE = """
 .jp-CodeCell > .jp-Cell-inputWrapper, .jp-CodeCell .jp-OutputPrompt { display: none !important; }

@@ -87,7 +87,7 @@ class ReportPanel(Panel):
             style=LABEL,
             layout=WIDE,
         )
-        self.masked = _check("Mask the names of client and sites")
+        self.masked = _check("Mask all names")
         self.pdf, self.docx, self.evidence = (_check(words, value=name == "pdf") for name, words in _FORMS)
         self.logo = FileDrop(self._on_logo, "Logo for the head (PNG or JPEG): drop it here, or choose", multiple=False)
         self.forget_logo = button("Leave the logo out")

@@ -28,7 +28,7 @@ def test_start_here_is_an_app_without_code_that_answers_the_keyboard(in_app: Any
     page.wait_for_selector(".ccp-region-panel .ccp-ranking td", timeout=SHOW_WITHIN_MS)
     page.wait_for_selector("#rendered_cells", state="visible")
     assert page.locator(".jp-InputArea-editor:visible").count() == 0
-    assert page.locator(".jp-RenderedSVG svg").count() >= 4
+    assert page.locator(".ccp-picture svg").count() >= 4
     before = page.locator(".ccp-ranking").first.inner_text()
     slider = page.locator(".ccp-region-panel").get_by_label("Callers", exact=True)
     slider.focus()

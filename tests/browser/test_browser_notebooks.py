@@ -214,7 +214,7 @@ def test_a_report_is_generated_with_progress_and_saved(in_lab: Any, lab: Any) ->
     page, panel = in_lab.page, panel_of(in_lab, "report")
     box = page.locator(panel)
     box.get_by_label("PDF, where a browser is found").uncheck()
-    box.get_by_label("Mask the names of client and sites").check()
+    box.get_by_label("Mask all names").check()
     box.get_by_label("Chapters").select_option(label=["Findings", "Firewall rules"])
     press(in_lab, panel, "Generate the report")
     page.wait_for_selector(f"{panel} .ccp-progress, {panel} .ccp-written")
@@ -263,7 +263,7 @@ def _round(hour: int) -> dict[str, Any]:
 
 @in_notebook("09-many-sites")
 def test_many_sites_run_and_show_two_heat_maps(in_lab: Any) -> None:
-    assert in_lab.page.locator(".jp-RenderedSVG svg").count() == 2
-    in_lab.page.locator(".jp-RenderedSVG svg").first.evaluate("picture => picture.scrollIntoView()")
+    assert in_lab.page.locator(".ccp-picture svg").count() == 2
+    in_lab.page.locator(".ccp-picture svg").first.evaluate("picture => picture.scrollIntoView()")
     in_lab.screenshot("09-many-sites.png")
     panel_of(in_lab, "call")
