@@ -35,6 +35,9 @@ _START_CHARACTERS = 64
 _LINE = re.compile(r"^[^\[\n]{0,200}\[(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?)\] \[([A-Z]{3,8})\]: ?", re.MULTILINE)
 """Beginning of an entry as the softphone prints it on the browser's console."""
 
+_LATEST_MS = 9_000_000_000_000
+"""An instant in the year 2255: what is later does not fit into 64 bits, and no clock of a call says so [ms]."""
+
 _DECODER = json.JSONDecoder()
 
 
@@ -294,7 +297,7 @@ def instant_ns(value: Any) -> int | None:
     (1500000000, 1500000000, None)
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return round(value * 1_000) * 1_000 if 0 <= value < 1e14 else None
+        return round(value * 1_000) * 1_000 if 0 <= value < _LATEST_MS else None
     if not isinstance(value, str):
         return None
     try:
@@ -302,4 +305,5 @@ def instant_ns(value: Any) -> int | None:
     except ValueError:
         return None
     since = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * NS_PER_S + since.microseconds * 1_000
+    time_ns = (since.days * 86_400 + since.seconds) * NS_PER_S + since.microseconds * 1_000
+    return time_ns if 0 <= time_ns < _LATEST_MS * 1_000_000 else None

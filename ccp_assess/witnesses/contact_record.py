@@ -17,7 +17,7 @@ from ccp_assess.csvtext import Row
 from ccp_assess.findings import counted
 from ccp_assess.units import NS_PER_S
 from ccp_assess.witnesses.agent_log_entries import instant_ns
-from ccp_assess.witnesses.records import Event, Witness, WitnessCall, bounded, instant
+from ccp_assess.witnesses.records import Event, Witness, WitnessCall, bounded, instant, rounded
 
 _ID_NAMES = ("ContactId", "Id", "contactId")
 _LISTS = ("Contacts", "contacts", "Records", "records", "ContactTraceRecords")
@@ -209,9 +209,9 @@ def _from_record(record: dict[str, Any]) -> WitnessCall:
     metrics = record.get("QualityMetrics")
     return _call(
         contact_id=next((record[name] for name in _ID_NAMES if isinstance(record.get(name), str)), None),
-        initiated=record.get("InitiationTimestamp"),
-        to_agent=agent.get("ConnectedToAgentTimestamp"),
-        ended=record.get("DisconnectTimestamp"),
+        start_ns=_instant(record.get("InitiationTimestamp")),
+        agent_ns=_instant(agent.get("ConnectedToAgentTimestamp")),
+        end_ns=_instant(record.get("DisconnectTimestamp")),
         agent_quality=_quality(metrics, "Agent"),
         customer_quality=_quality(metrics, "Customer"),
         more={
@@ -242,7 +242,7 @@ def _quality(metrics: Any, side: str) -> AudioQuality:
         return AudioQuality()
     score, issues = audio.get("QualityScore"), audio.get("PotentialQualityIssues")
     return AudioQuality(
-        score=float(score) if isinstance(score, (int, float)) and not isinstance(score, bool) else None,
+        score=rounded(score) if isinstance(score, (int, float)) and not isinstance(score, bool) else None,
         issues=tuple(str(issue)[:128] for issue in issues[:16]) if isinstance(issues, list) else None,
     )
 
@@ -253,9 +253,9 @@ def _from_row(row: Row) -> WitnessCall:
     contact_id = cells["contact_id"]
     return _call(
         contact_id=contact_id,
-        initiated=_table_instant(row, cells["initiated"] or cells["to_system"]),
-        to_agent=_table_instant(row, cells["to_agent"]),
-        ended=_table_instant(row, cells["ended"]),
+        start_ns=_table_instant(row, cells["initiated"] or cells["to_system"]),
+        agent_ns=_table_instant(row, cells["to_agent"]),
+        end_ns=_table_instant(row, cells["ended"]),
         agent_quality=_table_quality(cells["agent_score"], cells["agent_issues"]),
         customer_quality=_table_quality(cells["customer_score"], cells["customer_issues"]),
         more={
@@ -304,14 +304,13 @@ def _table_instant(row: Row, cell: str | None) -> int | None:
 def _call(
     *,
     contact_id: str | None,
-    initiated: Any,
-    to_agent: Any,
-    ended: Any,
+    start_ns: int | None,
+    agent_ns: int | None,
+    end_ns: int | None,
     agent_quality: AudioQuality,
     customer_quality: AudioQuality,
     more: dict[str, Any],
 ) -> WitnessCall:
-    start_ns, agent_ns, end_ns = (_instant(value) for value in (initiated, to_agent, ended))
     return WitnessCall(
         contact_id=contact_id.lower() if contact_id else None,
         start_ns=start_ns,
@@ -319,9 +318,16 @@ def _call(
         more={
             "connected_to_agent_time": instant(agent_ns),
             "quality": {"agent": agent_quality.to_document(), "customer": customer_quality.to_document()},
-            **{name: value if isinstance(value, (str, int, float)) else None for name, value in more.items()},
+            **{name: _told(value) for name, value in more.items()},
         },
     )
+
+
+def _told(value: Any) -> str | float | None:
+    """Pass on text and finite numbers."""
+    if isinstance(value, (int, float)):
+        return rounded(value)
+    return value if isinstance(value, str) else None
 
 
 def _instant(value: Any) -> int | None:
@@ -329,7 +335,5 @@ def _instant(value: Any) -> int | None:
     if isinstance(value, datetime):
         return instant_ns(value.isoformat())
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if value > 1e17:
-            return int(value)  # nanoseconds already
         return instant_ns(value if value > 1e11 else value * 1000)
     return instant_ns(value)

@@ -96,7 +96,7 @@ def holds_stats(value: Any, depth: int = 0) -> bool:
     if depth > _NEST:
         return False
     if isinstance(value, dict):
-        if value.get("type") in RTP_TYPES or any(
+        if str(value.get("type")) in RTP_TYPES or any(
             name in RTP_TYPES and isinstance(rows, (list, dict)) for name, rows in value.items()
         ):
             return True
@@ -178,7 +178,7 @@ def _look_into(stats: RtcStats, value: Any, place: _Place, depth: int) -> None:
         return
     if not isinstance(value, dict):
         return
-    if value.get("type") in _TYPES and ("id" in value or "timestamp" in value or "ssrc" in value):
+    if str(value.get("type")) in _TYPES and ("id" in value or "timestamp" in value or "ssrc" in value):
         own_ns = place.time_ns or instant_from_ms(value.get("timestamp"))
         if own_ns is not None:
             stats.add(place.path or "connection", own_ns, value)
@@ -200,7 +200,7 @@ def _look_into(stats: RtcStats, value: Any, place: _Place, depth: int) -> None:
 
 def _is_report(item: list[Any]) -> bool:
     first = next((one for one in item if isinstance(one, (dict, list))), None)
-    return (isinstance(first, dict) and first.get("type") in _TYPES) or (
+    return (isinstance(first, dict) and str(first.get("type")) in _TYPES) or (
         isinstance(first, list) and len(first) == 2 and isinstance(first[0], str)
     )
 

@@ -169,7 +169,7 @@ class RtcStats:
 
     def _add_pair(self, connection: str, stat: Mapping[str, Any]) -> None:
         """Take a sample of the path in use; the same answer is counted once."""
-        if not (stat.get("nominated") in {True, "true"} or stat.get("selected") in {True, "true"}):
+        if not any(str(stat.get(name)).lower() == "true" for name in ("nominated", "selected")):
             return
         if str(stat.get("state", "succeeded")) != "succeeded":
             return
@@ -206,9 +206,9 @@ class RtcStats:
 
 def _kind_of(stat: Mapping[str, Any]) -> str | None:
     """Tell audio from video, also where the browser does not say it."""
-    kind = stat.get("kind") or stat.get("mediaType")
+    kind = str(stat.get("kind") or stat.get("mediaType"))
     if kind in {"audio", "video"}:
-        return str(kind)
+        return kind
     name = str(stat.get("id"))
     if "Video" in name or any(key.startswith("frame") for key in stat):
         return "video"
@@ -452,4 +452,6 @@ def instant_from_ms(value: Any) -> int | None:
     if 1e12 > number > 0 or not math.isfinite(number) or number <= 0:
         return None
     microseconds = number if number > 1e15 else number * 1_000
+    if microseconds > 9e15:
+        return None
     return round(microseconds) * 1_000  # a float of today's milliseconds is good for a quarter of a microsecond
