@@ -113,16 +113,24 @@ def _portal(view: ReachView) -> Diagnosis | None:
     direct = [one for one in view.tcp if one.proxy is None and one.port == 443]
     if any(one.tls is not None and one.tls.trusted for one in direct):
         return None
-    where = urlsplit(portal.location or "").hostname or f"a page of its own (status {portal.status})"
+    where = _hostname(portal.location) or f"a page of its own (status {portal.status})"
     values = {"host": portal.host, "location": where, "status": portal.status}
     return diagnosis("CAPTIVE_PORTAL", "certain", values)
+
+
+def _hostname(location: str | None) -> str:
+    """Return the host of a URL from the network; empty if there is none that can be read."""
+    try:
+        return (urlsplit(location or "").hostname or "").lower()
+    except ValueError:
+        return ""
 
 
 def _is_foreign(portal: PortalFound) -> bool:
     if portal.status == 511:
         return True
     if portal.status is not None and 300 <= portal.status < 400:
-        host = (urlsplit(portal.location or "").hostname or "").lower()
+        host = _hostname(portal.location)
         return bool(host) and host != portal.host.lower() and not is_service_name(host)
     return False
 
