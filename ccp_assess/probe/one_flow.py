@@ -44,6 +44,7 @@ class _Walk:
     probes: dict[int, list[HopProbe]] = field(default_factory=dict)
     lowest: int | None = None
     expecting: HopProbe | None = None
+    unmatched: int = 0  # reports that cannot be told apart
     end_ns: int = 0
     ended: bool = False
 
@@ -137,7 +138,7 @@ class OneFlow:
             case Timer():
                 for walk in self._walks:
                     if not walk.ended and now_ns >= walk.end_ns:
-                        yield from self._ask_next(walk, now_ns)
+                        yield from self._on_silence(walk, now_ns)
             case Stop():
                 for walk in self._walks:
                     walk.ended = True
@@ -158,6 +159,17 @@ class OneFlow:
         self.probes.append(probe)
         walk.probes.setdefault(ttl, []).append(probe)
         yield Send(flow=walk.index, data=self.bindings.request(number), token=number, ttl=ttl)
+
+    def _on_silence(self, walk: _Walk, now_ns: int) -> Iterator[Action]:
+        """Ask once more what is missing: together where the reports can be told apart."""
+        again = [ttl for ttl in walk.missing if self._tries(walk, ttl) < MOST_TRIES]
+        if walk.alone or walk.unmatched or not again:
+            yield from self._ask_next(walk, now_ns)
+            return
+        for ttl in again:
+            yield from self._ask(walk, ttl, now_ns)
+        expected_ns = max(walk.rtts_ns.get(ttl, walk.rtt_ns) for ttl in again)
+        walk.end_ns = now_ns + expected_ns + max(QUIET_NS, expected_ns // 2)
 
     def _ask_next(self, walk: _Walk, now_ns: int) -> Iterator[Action]:
         """Ask the next TTL that is missing, alone; end if there is none."""
@@ -180,6 +192,8 @@ class OneFlow:
             return
         walk = self._walks[event.flow]
         number = self.bindings.number_of(event.data)
+        if number is None and walk.expecting is None:
+            walk.unmatched += 1
         probe = walk.expecting if number is None else self.probes[number] if number < len(self.probes) else None
         if probe is None or probe.answer is not None or probe.target != walk.index:
             return

@@ -149,6 +149,8 @@ class Sweep:
         self._open: set[int] = set()
         self._next_round_ns: int | None = None
         self._flows: dict[int, HopProbe] = {}
+        self._spared: set[tuple[int, int]] = set()  # target, TTL: another target asks for it
+        self._speaks_for: dict[tuple[int, int], tuple[int, ...]] = {}
         groups: dict[tuple[int, str], list[int]] = {}
         for index, target in enumerate(self.targets):
             groups.setdefault((target.family, target.egress), []).append(index)
@@ -241,17 +243,42 @@ class Sweep:
         ]
         for group in self._groups:
             group.apart.clear()
+        if self._round:
+            self._spare_common_hops()
+        # Another target comes first in each round, so that a router that answers few of them answers others next time.
+        first = self._round * len(self._traces) // max(self.rounds, 1)
         for ttl in range(FIRST_TTLS, 0, -1):
-            for trace in self._traces:
+            for trace in (*self._traces[first:], *self._traces[:first]):
                 if self._is_asked(trace.index, ttl):
                     yield from self._ask(trace, ttl, now_ns)
 
     def _is_asked(self, index: int, ttl: int) -> bool:
         """Say whether a TTL is asked for this target itself."""
         group = self._group_of[index]
-        if ttl > SHARED_TTLS or ttl in group.apart:
+        if ttl > SHARED_TTLS:
+            return (index, ttl) not in self._spared
+        if ttl in group.apart:
             return True
         return index in (group.witnesses[:1] if ttl == 1 else group.witnesses)
+
+    def _spare_common_hops(self) -> None:
+        """Let one target ask for all whose ways have been the same up to a hop; another one in each round."""
+        self._spared.clear()
+        self._speaks_for.clear()
+        common: dict[tuple[int, tuple[str, ...]], list[int]] = {}
+        for index, path in enumerate(self.merge(())):
+            addresses: tuple[str, ...] = ()
+            for hop in path.path.hops[:-1]:
+                if hop.address is None:
+                    break
+                addresses = (*addresses, hop.address)
+                if hop.ttl > SHARED_TTLS:
+                    common.setdefault((id(self._group_of[index]), addresses), []).append(index)
+        for (_, addresses), members in common.items():
+            ttl, speaker = len(addresses), members[self._round % len(members)]
+            others = tuple(index for index in members if index != speaker)
+            self._speaks_for[speaker, ttl] = others
+            self._spared.update((index, ttl) for index in others)
 
     def _ask(self, trace: _Trace, ttl: int, now_ns: int) -> Iterator[Action]:
         number = len(self.probes)
@@ -331,6 +358,9 @@ class Sweep:
             trace.end_ns = min(now_ns + PATIENCE_NS, self._round_ns + ROUND_LIMIT_NS)
             if trace.asked_to < LARGEST_TTL and probe.ttl > trace.asked_to - NEAR_LAST:
                 yield from self._go_on(trace, LARGEST_TTL, now_ns)
+        for index in self._speaks_for.get((probe.target, probe.ttl), ()):
+            if answer.address in self._addresses(index, probe.ttl):
+                self._shared[index].setdefault(probe.ttl, []).append(probe)
         yield from self._share(probe, now_ns)
         for one in self._traces:
             if one is trace or probe.ttl <= SHARED_TTLS:
@@ -409,6 +439,11 @@ class Sweep:
                 self._shared[index].pop(ttl, None)
                 yield from self._ask(trace, ttl, now_ns)
 
+    def _addresses(self, index: int, ttl: int) -> set[str]:
+        """Return who has answered for a target at a TTL so far."""
+        own = (probe for probe in self.probes if (probe.target, probe.ttl) == (index, ttl))
+        return {probe.answer.address for probe in (*own, *self._shared[index].get(ttl, ())) if probe.answer}
+
     def _hand_on(self, group: _Group, ttl: int) -> None:
         """Give the answer of a shared hop to every target of the group that has none of its own."""
         answered = [
@@ -423,8 +458,10 @@ class Sweep:
                 kept.extend(one for one in answered[:1] if one not in kept)
 
     def _known(self, trace: _Trace, ttl: int) -> bool:
-        return trace.answered(ttl) or (
-            ttl in self._shared[trace.index] and ttl not in self._group_of[trace.index].apart
+        return (
+            trace.answered(ttl)
+            or (trace.index, ttl) in self._spared
+            or (ttl in self._shared[trace.index] and ttl not in self._group_of[trace.index].apart)
         )
 
     # ------------------------------------------------------------ time

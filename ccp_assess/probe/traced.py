@@ -265,6 +265,7 @@ def merge_probes(
     ours: dict[int, list[HopProbe]] = {}
     for probe in (*probes, *(one for several in shared.values() for one in several)):
         ours.setdefault(probe.ttl, []).append(probe)
+    own = {probe.ttl for probe in probes if probe.answer}
     flow_asked = any(probe.one_flow for probe in probes)
     count = _hop_count(ours, flow_asked)
     blocked = None if count is not None else _blocked(probes)
@@ -281,7 +282,7 @@ def merge_probes(
         target=target,
         path=Path(technique=technique, hops=hops, destination_answered=count is not None, hop_count=count),
         one_flow=technique == "icmp" or (flow_asked and count is not None),
-        shared_ttls=tuple(sorted(ttl for ttl in shared if ttl <= last)),
+        shared_ttls=tuple(sorted(ttl for ttl in shared if ttl <= last and ttl not in own)),
         blocked_by=blocked,
         reply_ttl=replies.most_common(1)[0][0] if replies else None,
         traffic_classes=tuple(
