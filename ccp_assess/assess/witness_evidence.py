@@ -11,12 +11,13 @@ from ccp_assess.assess.evidence import LeftOut, Progress, shown, unreadable
 from ccp_assess.assess.filing import is_capture
 from ccp_assess.assess.joined_calls import Joined, join
 from ccp_assess.assess.witness_findings import findings_of, summary
-from ccp_assess.client import Client
+from ccp_assess.client import Client, ClientFile
 from ccp_assess.errors import CcpAssessError, ParseError
 from ccp_assess.findings import Finding
 from ccp_assess.trial import read_log
 from ccp_assess.witnesses.reading import read_witness
 from ccp_assess.witnesses.records import Witness
+from ccp_assess.witnesses.taps import is_sound, read_tap_test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +69,15 @@ def read_witness_evidence(
         if progress:
             progress(f"reading {name}", number, len(client.logs))
         try:
-            read.append((file.site_id, name, read_witness(file.path)))
+            fellow = _recording_of(file, client.logs)
+            if fellow is file:
+                continue  # it is read with what the workstation recorded
+            told = read_witness(file.path) if fellow is None else read_tap_test(file.path, fellow.path).to_witness()
+            read.append((file.site_id, name, told))
         except CcpAssessError as error:
             if not _is_trial(file.path):
-                told = ParseError(str(error).removeprefix(f"{file.path}: "))
-                left_out.append(unreadable("LOG_UNREADABLE", file, name, told))
+                why = ParseError(str(error).removeprefix(f"{file.path}: "))
+                left_out.append(unreadable("LOG_UNREADABLE", file, name, why))
     if progress and client.logs:
         progress("logs read", len(client.logs), len(client.logs))
     findings = [(site_id, name, finding) for site_id, name, witness in read for finding in findings_of(witness)]
@@ -96,6 +101,33 @@ def read_witness_evidence(
         findings=tuple(findings),
         left_out=tuple(left_out),
     )
+
+
+def _recording_of(file: ClientFile, logs: Sequence[ClientFile]) -> ClientFile | None:
+    """Return the call recording that belongs to a sound of a tap test, itself if it is that; ``None`` without one.
+
+    The service's recording is known by ``recording`` in its name: by the sound alone the two cannot be told apart.
+    """
+    if not _is_sound(file.path):
+        return None
+    if "recording" in file.path.name.casefold():
+        return file
+    return next(
+        (
+            one
+            for one in logs
+            if one.site_id == file.site_id and "recording" in one.path.name.casefold() and _is_sound(one.path)
+        ),
+        None,
+    )
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return is_sound(file.read(4))
+    except OSError:
+        return False
 
 
 def join_files(files: Sequence[Path], *, progress: Progress | None = None) -> Joined:

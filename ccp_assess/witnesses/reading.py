@@ -16,7 +16,7 @@ from ccp_assess.witnesses.endpoint_test import endpoint_test_witness, is_endpoin
 from ccp_assess.witnesses.getstats import getstats_witness, holds_stats, is_trace_line, trace_of_2016
 from ccp_assess.witnesses.json_values import parse_values, read_text
 from ccp_assess.witnesses.records import Witness
-from ccp_assess.witnesses.taps import read_tap_test
+from ccp_assess.witnesses.taps import is_sound, read_tap_test
 from ccp_assess.witnesses.webrtc_internals import chrome_witness, firefox_witness, is_chrome_dump, is_firefox_report
 
 HEAD_CHARACTERS = 1 << 18
@@ -26,7 +26,6 @@ _ENTRY = re.compile(r"\{\s*\"(?:component|level|text|time|tabId|exception|object
 _CONSOLE = re.compile(r"^[^\[\n]{0,200}\[\d{4}-\d\d-\d\dT[\d:.]+Z?\] \[[A-Z]{3,8}\]: ?", re.MULTILINE)
 _TRACE_HEADER = "RTCStatsDump"
 _FIREFOX_PAGE = 'id="rtp-stats: '
-_SOUNDS = ("RIFF", "RF64", "fLaC", "OggS", "ID3")
 _KINDS = (
     "an agent log of the CCP, contact records, a webrtc-internals or about:webrtc dump, getStats reports, results of "
     "the Endpoint Test Utility and an agents' diary"
@@ -63,8 +62,8 @@ def read_witness(path: str | Path, *, progress: Callable[[int], None] | None = N
             raise ParseError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     if not head.strip("\ufeff \t\r\n"):
         raise ParseError(f"{path}: the file is empty")
-    if head.startswith(_SOUNDS):
-        return read_tap_test(path).to_witness()
+    if is_sound(head):
+        return _with_note(read_tap_test(path).to_witness(), "It was taken for what the workstation recorded.")
     if "\x00" in head[:4096] or head.startswith(("PK\x03\x04", "%PDF")):
         raise ParseError(f"{path}: {_binary(head)}")
     if _is_agent_log(head):

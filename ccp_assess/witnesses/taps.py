@@ -228,6 +228,28 @@ def _taps_of(path: str | Path) -> tuple[tuple[float, float], ...]:
     return tap_latencies(*read_sound(Path(path)), file=str(path))
 
 
+def is_sound(head: str | bytes) -> bool:
+    """Tell a sound file by its first bytes.
+
+    Parameters
+    ----------
+    head
+        The beginning of a file, as bytes or read as text.
+
+    Returns
+    -------
+    is_sound
+        Whether it is WAV, FLAC, Ogg or tagged MP3.
+
+    Examples
+    --------
+    >>> is_sound(b"RIFF...."), is_sound("{}")
+    (True, False)
+    """
+    start = head[:4].decode("latin-1") if isinstance(head, bytes) else head[:4]
+    return start.startswith(("RIFF", "RF64", "fLaC", "OggS", "ID3"))
+
+
 def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
     """Read a sound file.
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from ccp_logs import LAB, agent_log, samples_of
 
 from ccp_assess.assess.captures import assess_captures
@@ -67,6 +69,23 @@ def test_files_are_joined_in_any_order(tmp_path: Path) -> None:
     joined = join_files([log, LAB / "pcap" / "loss3_down.pcap"])
     assert joined.reference == ("capture", "loss3_down.pcap")
     assert len(joined.calls) == 1
+
+
+def test_a_recording_is_held_against_what_the_workstation_recorded(tmp_path: Path) -> None:
+    client = folder(tmp_path)
+    rate_hz = 8000
+    knock = np.sin(np.arange(300) * 0.8) * np.exp(-np.arange(300) / 40)
+    for name, delay_s in (("taps.wav", 0.42), ("taps-recording.wav", 0.3)):
+        sound = np.random.default_rng(1).normal(size=rate_hz * 16) * 1e-3
+        for tap_s in (2, 6, 10):
+            for at_s, loud in ((tap_s, 1.0), (tap_s + delay_s, 0.3)):
+                sound[int(at_s * rate_hz) : int(at_s * rate_hz) + 300] += loud * knock
+        soundfile.write(tmp_path / "logs" / "LIS" / name, 0.8 * sound, rate_hz)
+    evidence = read_witness_evidence(read_client(client.folder), [])
+    assert [one["file"] for one in evidence.witnesses] == ["logs/LIS/taps.wav"]
+    told = evidence.witnesses[0]["document"]["latency_ms"]
+    assert told["agent"]["mean"] == pytest.approx(120, abs=2)
+    assert [(finding.code, finding.severity) for _, _, finding in evidence.findings] == [("OVERALL_LATENCY", "warning")]
 
 
 def call(**more: object) -> WitnessCall:
