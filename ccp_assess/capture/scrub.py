@@ -25,7 +25,7 @@ from ccp_assess.capture.scan import scan
 from ccp_assess.capture.scrubbing.containers import PcapngRegions, PcapRegions, is_marked, scrub_pcap_header
 from ccp_assess.capture.scrubbing.held import Queue
 from ccp_assess.capture.scrubbing.keys import read_key
-from ccp_assess.capture.scrubbing.mapping import Mapping
+from ccp_assess.capture.scrubbing.mapping import Mapping, mark_of
 from ccp_assess.capture.scrubbing.packets import Ends, KnownFlows, PacketScrubber
 from ccp_assess.capture.scrubbing.quics import make_payloads
 from ccp_assess.capture.scrubbing.streams import make_images
@@ -119,8 +119,7 @@ def scrub_capture(
     first = scan([str(source)], progress=_told(progress, "reading"))
     secret = read_key(key)
     published = ranges or read_ranges()
-    mark = Mapping(secret, published).mark
-    is_done = is_marked(str(source), mark)
+    is_done = is_marked(str(source), mark_of(secret))
     mapping = Mapping(secret, published, is_done=is_done)
     known = know_flows(first, mapping)
     rewriting = _Rewriting(str(source), PacketScrubber(mapping, known), mapping)

@@ -32,6 +32,9 @@ from cryptography.x509.oid import NameOID
 
 from ccp_assess.capture.scan import scan
 from ccp_assess.capture.scrub import scrub_capture
+from ccp_assess.capture.scrubbing.mapping import Mapping
+from ccp_assess.capture.scrubbing.packets import KnownFlows, PacketScrubber
+from ccp_assess.ranges import read_ranges
 from ccp_assess.wire import quic
 
 AGENT, PUBLIC, AGENT_6 = "10.77.13.201", "81.2.69.142", "2a02:8108:96bf:e41c:21b:21ff:feaa:bbcc"
@@ -438,3 +441,18 @@ def test_checksums_and_fingerprints_are_right_afterwards(tmp_path):
 
             assert check_fingerprint(body[8:]) is True
     assert checked == 5
+
+
+def test_any_bytes_are_scrubbed_to_the_same_length_without_a_fault():
+    dice = random.Random(11)
+    scrubber = PacketScrubber(Mapping(bytes(range(32)), read_ranges()), KnownFlows())
+    everything = frames(Planted(4))
+    for number in range(4000):
+        data = bytearray(dice.choice(everything))
+        for _ in range(dice.choice([0, 1, 3, 9])):
+            data[dice.randrange(len(data))] = dice.choice([0, 255, dice.randrange(256)])
+        cut = bytes(data[: dice.randrange(len(data) + 1)] if number % 3 else data)
+        link = dice.choice([1, 1, 1, 0, 9, 12, 51, 101, 104, 105, 108, 113, 127, 166, 204, 228, 229, 276])
+        scrubbed = scrubber.scrub(cut, len(cut) + dice.choice([0, 0, 9, 2000]), link, number * 10**6)
+        scrubbed.finish()
+        assert len(scrubbed.out) == len(cut)

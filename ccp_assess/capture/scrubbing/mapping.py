@@ -14,6 +14,22 @@ _MULTICAST_V4, _MULTICAST_V6 = b"\x01\x00\x5e", b"\x33\x33"
 MOST_REMEMBERED = 200_000
 
 
+def mark_of(key: bytes) -> int:
+    """Return what a mapped file carries, so that it is not mapped twice: it tells a key from others, nothing more.
+
+    Parameters
+    ----------
+    key
+        The client's key.
+
+    Returns
+    -------
+    mark
+        Of 32 bits, of which neither half is zero.
+    """
+    return int.from_bytes(derive(key, "mark")[:4], "big") | 0x0001_0001
+
+
 class Mapping:
     """The mapping of one key.
 
@@ -33,8 +49,7 @@ class Mapping:
         self._secret = derive(key, "hardware addresses")
         self._known: dict[bytes, bytes] = {}
         self.is_done = is_done
-        self.mark = int.from_bytes(derive(key, "mark")[:4], "big") | 0x0101
-        """What a mapped file carries, so that it is not mapped twice: it tells this key from others, nothing more."""
+        self.mark = mark_of(key)
 
     def address(self, packed: bytes) -> bytes:
         """Map an address as it stands on the wire.
