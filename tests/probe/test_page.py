@@ -122,6 +122,13 @@ def test_an_instance_and_names_from_a_log_are_tested_too(tmp_path):
     assert web[socket] is True
 
 
+def test_the_pages_of_an_instance_stand_apart_from_several_regions(tmp_path):
+    rows = plan_of(page(tmp_path, regions=["eu-west-2", "us-east-1"], instance="acme"))["regions"]
+    assert [row["region_code"] for row in rows] == ["eu-west-2", "us-east-1", None]
+    assert "acme.my.connect.aws" in {one["host"] for one in rows[-1]["web"]}
+    assert rows[-1]["relays"] == []
+
+
 def test_an_unknown_region_or_table_leaves_no_file(tmp_path):
     with pytest.raises(UnknownRegionError):
         page(tmp_path, regions=["nowhere-1"])

@@ -179,6 +179,13 @@ def test_what_is_no_result_is_refused_in_one_sentence(change, told):
         read(saved() | change)
 
 
+def test_the_pages_of_an_instance_belong_to_no_region():
+    (row,) = read(saved(region(None, ["web_open"], [], [web(host="acme.my.connect.aws")]))).regions
+    assert (row.region_code, row.destination) == (None, "acme.my.connect.aws")
+    assert row.details["judgement"] == {"udp": "unknown", "tcp": "open"}
+    assert row.details["diagnosis"] == []
+
+
 def test_a_hostile_result_gives_no_verdict_name_or_number_of_its_own():
     wild = region("nowhere-1", ["all_is_well", "audio_open", 7, None])
     wild["relays"] = [

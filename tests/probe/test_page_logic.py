@@ -92,9 +92,10 @@ def test_the_question_for_credentials_is_told_from_other_errors(tool, code, outc
     assert found == [{"outcome": outcome, "code": code, "at_ms": 80.5}]
 
 
-def region(udp=("challenged",), tcp=("challenged",), web=("reached",), websocket="not_tested"):
+def region(udp=("challenged",), tcp=("challenged",), web=("reached",), websocket="not_tested", code="eu-west-2"):
     relays = [{"udp": one, "tcp": other, "binding_ms": []} for one, other in zip(udp, tcp, strict=True)]
     return {
+        "region_code": code,
         "relays": relays,
         "web": [{"outcome": one, "websocket": websocket, "again_ms": [], "kept_open": True} for one in web],
     }
@@ -122,6 +123,9 @@ def region(udp=("challenged",), tcp=("challenged",), web=("reached",), websocket
         (region(("not_sent",), ("no_answer",), ("failed",)), ["nothing_answers"]),
         (region((), ()), ["no_relay_name"]),
         (region((), (), ("failed",)), ["no_relay_name", "web_fails"]),
+        (region((), (), code=None), ["web_open"]),
+        (region((), (), ("failed",), code=None), ["web_fails"]),
+        (region((), (), ("reached", "failed"), code=None), ["web_partly_fails"]),
         (region(web=("reached", "failed")), ["audio_open", "web_partly_fails"]),
         (region(web=("failed",)), ["audio_open", "web_fails"]),
         (region(websocket="opened"), ["audio_open"]),

@@ -225,7 +225,7 @@ def _site(row: dict[str, Any]) -> dict[str, Any]:
 
 def _judged_udp(verdicts: list[str]) -> str:
     first = verdicts[0] if verdicts else "nothing_answers"
-    return _JUDGED_UDP.get(first, "blocked")
+    return "unknown" if first.startswith("web") else _JUDGED_UDP.get(first, "blocked")
 
 
 def _judged_web(sites: list[dict[str, Any]]) -> str:

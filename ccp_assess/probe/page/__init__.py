@@ -136,7 +136,7 @@ def _region_plan(region: RegionTargets) -> dict[str, Any] | None:
     known = read_regions().get(region.region_code or "")
     return {
         "region_code": region.region_code,
-        "name": known.name if known else region.region_code or "Names of no Region",
+        "name": known.name if known else region.region_code or "Pages outside the Regions",
         "relays": [{"host": host, "port": port} for host, port in relays],
         "web": [{"host": host, "port": port, "websocket": is_socket} for (host, port), is_socket in web.items()],
     }

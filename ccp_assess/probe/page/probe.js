@@ -82,17 +82,17 @@ function combine(outcomes) {
   return TELLING.find((outcome) => outcomes.includes(outcome));
 }
 
-/** Name what holds for a Region: keys of the table of verdicts, the one about audio first. */
+/** Name what holds for a Region: keys of the table of verdicts, the one about audio first. Names of no Region have none. */
 function judge(region) {
   const udp = combine(region.relays.map((relay) => relay.udp));
   const tcp = combine(region.relays.map((relay) => relay.tcp));
   const web = region.web.map((site) => site.outcome);
   const reached = web.includes('reached');
-  const verdicts = [audioVerdict(udp, tcp, reached)];
+  const verdicts = region.region_code === null ? [] : [audioVerdict(udp, tcp, reached)];
   if (web.length && !reached && verdicts[0] !== 'nothing_answers') verdicts.push('web_fails');
   else if (reached && web.includes('failed')) verdicts.push('web_partly_fails');
   if (region.web.some((site) => site.outcome === 'reached' && site.websocket === 'failed')) verdicts.push('websocket_fails');
-  return verdicts;
+  return verdicts.length ? verdicts : ['web_open'];
 }
 
 function audioVerdict(udp, tcp, reached) {

@@ -39,16 +39,18 @@ function levelOf(verdicts) {
   return ['bad', 'unknown', 'warn'].find((level) => levels.includes(level)) || 'good';
 }
 
+const planned = (row) => plan.regions.find((one) => one.region_code === row.region_code);
+
 function card(row, longest) {
-  const region = plan.regions.find((one) => one.region_code === row.region_code);
-  const title = make('span', {}, region.name, ' ', make('small', {}, row.region_code));
+  const title = make('span', {}, planned(row).name, ' ', make('small', {}, row.region_code || ''));
+  const id = `region-${row.region_code || 'none'}`;
   if (!row.verdicts.length) {
-    return make('li', { class: 'region unknown', id: `region-${row.region_code}` }, make('h3', {}, title, make('span', { class: 'time' }, state.running ? 'testing …' : '')));
+    return make('li', { class: 'region unknown', id }, make('h3', {}, title, make('span', { class: 'time' }, state.running ? 'testing …' : '')));
   }
   const time = timeToAnswer(row);
   const level = levelOf(row.verdicts);
   const label = time.ms === null ? '' : shown(time.ms);
-  const item = make('li', { class: `region ${level}`, id: `region-${row.region_code}` });
+  const item = make('li', { class: `region ${level}`, id });
   item.append(make('h3', {}, title, make('span', { class: 'time' }, label, time.via === 'https' ? make('small', {}, ' by HTTPS') : null)));
   if (time.ms !== null) {
     const fill = make('i', {});
@@ -90,9 +92,9 @@ function details(row) {
 
 /** Best first: by what works, then by time to answer. */
 function ordered(rows) {
-  const rank = (row) => (row.verdicts.length ? LEVELS.indexOf(levelOf(row.verdicts)) : 9);
+  const rank = (row) => (row.region_code === null || !row.verdicts.length ? LEVELS.length : LEVELS.indexOf(levelOf(row.verdicts)));
   const ms = (row) => timeToAnswer(row).ms ?? Infinity;
-  return [...rows].sort((a, b) => rank(a) - rank(b) || ms(a) - ms(b) || a.region_code.localeCompare(b.region_code));
+  return [...rows].sort((a, b) => rank(a) - rank(b) || ms(a) - ms(b) || planned(a).name.localeCompare(planned(b).name));
 }
 
 function show() {
@@ -104,16 +106,17 @@ function show() {
 }
 
 function summarise() {
-  const all = state.found.length;
-  const open = ordered(state.found).filter((row) => row.verdicts[0] === 'audio_open' && ['good', 'warn'].includes(levelOf(row.verdicts)));
+  const regions = state.found.filter((row) => row.region_code !== null);
+  const all = regions.length;
+  const open = ordered(regions).filter((row) => row.verdicts[0] === 'audio_open' && ['good', 'warn'].includes(levelOf(row.verdicts)));
   if (!open.length) {
-    const worst = state.found.map((row) => row.verdicts.find((verdict) => plan.verdicts[verdict].level === levelOf(row.verdicts)));
+    const worst = (all ? regions : state.found).map((row) => row.verdicts.find((verdict) => plan.verdicts[verdict].level === levelOf(row.verdicts)));
     const same = worst.every((verdict) => verdict === worst[0]);
     if (same) return `${plan.verdicts[worst[0]].title}${all > 1 ? ` (all ${all} Regions)` : ''}.`;
     return `None of ${all} Regions is ready for calls from here.`;
   }
   const fastest = open.find((row) => timeToAnswer(row).ms !== null);
-  const name = fastest && plan.regions.find((one) => one.region_code === fastest.region_code).name;
+  const name = fastest && planned(fastest).name;
   const quick = fastest ? ` ${all > 1 ? 'Fastest: ' : ''}${name}, ${shown(timeToAnswer(fastest).ms)}.` : '';
   return `${open.length} of ${all} ${all === 1 ? 'Region' : 'Regions'} ${open.length === 1 ? 'is' : 'are'} ready for calls from here.${quick}`;
 }
@@ -195,44 +198,50 @@ async function checkMicrophone() {
   at('microphone').disabled = true;
   at('heard').textContent = 'Listening …';
   let stream = null;
-  let audio = null;
   try {
     stream = await media.getUserMedia({ audio: true });
     const track = stream.getAudioTracks()[0];
     const settings = track.getSettings();
-    audio = new AudioContext();
-    const listener = audio.createAnalyser();
-    audio.createMediaStreamSource(stream).connect(listener);
-    const samples = new Float32Array(listener.fftSize);
-    let peak = 0;
-    const end = performance.now() + 3000;
-    while (performance.now() < end) {
-      listener.getFloatTimeDomainData(samples);
-      for (const sample of samples) peak = Math.max(peak, Math.abs(sample));
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    const peak = await loudest(stream).catch(() => null);
     const devices = await media.enumerateDevices();
     state.microphone = {
-      outcome: 'heard',
+      outcome: 'opened',
       label: track.label || null,
       sample_rate_hz: settings.sampleRate ?? null,
-      output_sample_rate_hz: audio.sampleRate,
       channels: settings.channelCount ?? null,
       echo_cancellation: settings.echoCancellation ?? null,
-      peak_level: Math.round(peak * 1000) / 1000,
+      peak_level: peak === null ? null : Math.round(peak * 1000) / 1000,
       inputs: devices.filter((one) => one.kind === 'audioinput').length,
       outputs: devices.filter((one) => one.kind === 'audiooutput').length,
     };
     const rate = settings.sampleRate;
     const told = rate ? `${rate / 1000} kHz${rate < 48000 ? ', which is less than the 48 kHz that calls need' : ''}` : 'sample rate not told by this browser';
-    at('heard').textContent = `${track.label || 'Microphone'}: ${told}; ${peak > 0.01 ? 'sound was heard' : 'nothing was heard: it may be muted'}.`;
+    const sound = peak === null ? 'how loud it is could not be read' : peak > 0.01 ? 'sound was heard' : 'nothing was heard: it may be muted';
+    at('heard').textContent = `${track.label || 'Microphone'}: ${told}; ${sound}.`;
   } catch (error) {
     state.microphone = { outcome: error.name === 'NotAllowedError' ? 'not_allowed' : 'failed', error: String(error.name) };
     at('heard').textContent = error.name === 'NotAllowedError' ? 'The browser or you did not allow the microphone; calls would be silent.' : `No microphone could be opened (${error.name}).`;
   } finally {
     stream?.getTracks().forEach((track) => track.stop());
-    audio?.close();
     at('microphone').disabled = false;
+  }
+}
+
+/** Listen for three seconds; give the loudest sample. */
+async function loudest(stream) {
+  const audio = new AudioContext();
+  try {
+    const listener = audio.createAnalyser();
+    audio.createMediaStreamSource(stream).connect(listener);
+    const samples = new Float32Array(listener.fftSize);
+    let peak = 0;
+    for (const end = performance.now() + 3000; performance.now() < end; await new Promise((resolve) => setTimeout(resolve, 50))) {
+      listener.getFloatTimeDomainData(samples);
+      for (const sample of samples) peak = Math.max(peak, Math.abs(sample));
+    }
+    return peak;
+  } finally {
+    audio.close();
   }
 }
 
