@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input --require-hashes
 
-.PHONY: assess lab test test-long check bench fuzz kit probe-pyz clean
+.PHONY: assess lab app test test-long check bench fuzz kit probe-pyz clean
 
 assess: $(VENV)/.core
 	$(BIN)/ccp-assess assess data/sample --out out/sample
 
 lab: $(VENV)/.notebook
 	$(BIN)/jupyter lab notebooks/00-start-here.ipynb
+
+app: $(VENV)/.notebook
+	JUPYTER_PATH="$(CURDIR)/ccp_assess/widgets/jupyter" $(BIN)/voila --template=ccp notebooks/00-start-here.ipynb
 
 test: $(VENV)/.dev
 	sh tools/system_packages.sh

@@ -101,6 +101,7 @@ def panels_of(shown: list[Any]) -> list[Any]:
     return [output for output in shown if "application/vnd.jupyter.widget-view+json" in output.data]
 
 
+@pytest.mark.long  # the browser's tests run each of them from a clean kernel too
 @pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=lambda path: path.stem)
 def test_a_notebook_runs_offline_from_a_clean_kernel_with_a_picture_and_a_panel(path: Path, tmp_path: Path) -> None:
     shown = ran_well(executed(path, tmp_path / "Büro mit Leerzeichen"))

@@ -254,6 +254,8 @@ def in_lab(lab_page: Visit, request: pytest.FixtureRequest) -> Iterator[Visit]:
     lab_page.errors.clear()
     lab_page.outside.clear()
     lab_page.run_all(f"notebooks/{request.param}.ipynb")
+    lab_page.page.wait_for_selector(".ccp-picture svg text")
+    lab_page.page.wait_for_selector(".ccp-panel")
     try:
         yield lab_page
     finally:

@@ -263,7 +263,7 @@ def _round(hour: int) -> dict[str, Any]:
 
 @in_notebook("09-many-sites")
 def test_many_sites_run_and_show_two_heat_maps(in_lab: Any) -> None:
-    assert in_lab.page.locator(".ccp-picture svg").count() == 2
+    assert in_lab.page.locator(".ccp-picture svg[role=img]").count() == 2
     in_lab.page.locator(".ccp-picture svg").first.evaluate("picture => picture.scrollIntoView()")
     in_lab.screenshot("09-many-sites.png")
     panel_of(in_lab, "call")
