@@ -97,6 +97,21 @@ _RULES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         _US,
     ),
     (("PROBE_UNREADABLE", "MODELLED", "UNMEASURED"), "Measure at the site.", _US),
+    (("JOINED_LOSS", "LOG_LOSS", "LOG_JITTER"), _COMPARE, _CARRIER),
+    (("LOG_ROUND_TRIP", "OVERALL_LATENCY"), _SHORTEN, _NETWORK),
+    (
+        ("LOG_SETUP_SLOW", "LOG_API"),
+        "Look at what took long: resolver, proxy, firewall inspection or distance.",
+        _NETWORK,
+    ),
+    (("LOG_CLOCK_SKEW", "CLOCKS_DISAGREE"), "Set the workstation's clock by NTP.", _DESKTOP),
+    (("LOG_CALLS_FAILED",), "Record a test call on that workstation: its capture shows at which step calls fail.", _US),
+    (
+        ("DIARY", "CONTACT_QUALITY"),
+        "Hold the times against captures and logs of the same workstations, and against what runs at those hours.",
+        _US,
+    ),
+    (("LOG_UNREADABLE",), "Download the log again and put it into logs/ as it is.", _US),
 )
 
 
