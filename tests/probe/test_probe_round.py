@@ -1,6 +1,7 @@
 """`ccp-assess probe` as a user meets it: a table and plain words, one JSON document, a file that is whole or absent."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 HEADER = "region_code,role,host,port,transport,address\n"
 
 
+SURROUNDINGS = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+
+
 def run(*arguments, timeout_s=60):
     return subprocess.run(
         [sys.executable, "-m", "ccp_assess", "probe", *map(str, arguments)],
@@ -23,6 +27,7 @@ def run(*arguments, timeout_s=60):
         text=True,
         check=False,
         cwd=ROOT,
+        env=SURROUNDINGS,
         timeout=timeout_s,
     )
 
