@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
@@ -355,7 +356,7 @@ def start_recording(
     ports
         Further ports of relays.
     expression
-        Another filter of libpcap instead of the softphone's; empty for everything.
+        Another filter of libpcap instead of the softphone's; empty for everything, as it is on the loopback.
     duration_s
         When it ends by itself; ``None`` for the longest there is [s].
     quiet_s
@@ -386,6 +387,8 @@ def start_recording(
         raise RecordingError(f"{path} is there already; a recording does not overwrite, name another file")
     published = ranges or read_ranges()
     chosen = find_interface(route_targets(region_codes, published, hosts), interface)
+    if expression is None and all(ip_address(address).is_loopback for address in chosen.addresses or ("::",)):
+        expression = ""  # no softphone talks to itself: who names the loopback wants what is there, as on a test bench
     words = "everything" if expression == "" else expression
     if expression is None:
         expression = softphone_filter(region_codes, published, hosts=hosts, ports=ports)

@@ -70,6 +70,16 @@ def test_every_packet_sent_is_in_the_recording_without_its_payload(tmp_path, too
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
 
 
+def test_on_the_loopback_everything_is_taken_since_no_softphone_is_there(tmp_path, tool, relay):
+    tool("dumpcap")
+    recording = start_recording(tmp_path / "c.pcapng", interface="lo")
+    send(relay, 30)
+    until(lambda: recording.live.media_packets >= 30)
+    result = recording.stop()
+    assert result.filter == "everything"
+    assert result.packets >= 30
+
+
 def test_it_ends_by_itself_when_the_call_is_over(tmp_path, tool, relay):
     tool("dumpcap")
     recording = start_recording(tmp_path / "call.pcapng", interface="lo", expression=f"udp port {relay}", quiet_s=1.0)
