@@ -88,6 +88,7 @@ def _register() -> None:
     from ccp_assess.cli.monitor import compare, monitor
     from ccp_assess.cli.probe import app as probe
     from ccp_assess.cli.quality import quality
+    from ccp_assess.cli.query import query
     from ccp_assess.cli.regions import app as regions
     from ccp_assess.cli.report import report
     from ccp_assess.cli.trial import trial
@@ -104,6 +105,7 @@ def _register() -> None:
     app.add_typer(witness, name="witness")
     app.add_typer(connect, name="connect")
     app.add_typer(fleet, name="fleet")
+    app.command("query")(query)
     app.command("trial")(trial)
     app.command("quality")(quality)
     app.command("report")(report)

@@ -16,8 +16,8 @@ from ccp_assess.fleet.needs import FleetError, need
 
 Kind = Literal["captures", "probes", "sites"]
 NO_SITE = "unknown"
-_SITES_NAMES = frozenset({"sites.csv", "sites.xlsx"})
-_PROBE_SUFFIXES = frozenset({".json", ".jsonl"})
+_SITES_NAME = "sites.csv"
+_PROBE_SUFFIXES = frozenset({".json", ".jsonl", ".txt", ".xml", ".csv", ".log"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +196,7 @@ def place_of(path: str, root_name: str) -> tuple[str, str, Kind] | None:
         client = parts[mark - 1] if mark else root_name
         kind: Kind = "captures" if parts[mark] == "captures" else "probes"
         below = parts[mark + 1 :]
-    elif parts[-1] in _SITES_NAMES and len(parts) <= 2:
+    elif parts[-1] == _SITES_NAME and len(parts) <= 2:
         return (parts[0] if len(parts) == 2 else root_name), NO_SITE, "sites"
     else:
         client, kind, below = root_name, "captures", parts

@@ -8,11 +8,12 @@ from typing import Any
 
 from ccp_assess.assess.captures import CaptureAssessment, assess_captures
 from ccp_assess.csvtext import Row, optional_integer, optional_text, read_rows, text
-from ccp_assess.errors import CcpAssessError
+from ccp_assess.errors import CcpAssessError, ParseError
 from ccp_assess.fleet.dataset import Dataset
 from ccp_assess.fleet.probe_rows import probe_rows
 from ccp_assess.fleet.rows import Parts, parts_by_day, table_of_rows, tables_of_captures
 from ccp_assess.fleet.sources import Place, SourceFile, open_place, stamp_of
+from ccp_assess.probe.imports import probe_document_json, read_probe_file
 from ccp_assess.probe.round_files import read_rounds
 
 
@@ -74,7 +75,7 @@ def _read(files: list[SourceFile], paths: list[Path], root: str) -> tuple[Parts,
     kind = files[0].kind
     if kind == "captures":
         return _read_captures(files, paths, root)
-    return _read_probes(files, paths) if kind == "probes" else _read_sites(files, paths, root)
+    return _read_probes(files, paths, root) if kind == "probes" else _read_sites(files, paths, root)
 
 
 def _read_captures(files: list[SourceFile], paths: list[Path], root: str) -> tuple[Parts, dict[str, Any]]:
@@ -114,18 +115,29 @@ def _reason(error: Exception, root: str) -> str:
     return text if isinstance(error, CcpAssessError) else f"the reader failed on it ({type(error).__name__}: {text})"
 
 
-def _read_probes(files: list[SourceFile], paths: list[Path]) -> tuple[Parts, dict[str, Any]]:
+def _read_probes(files: list[SourceFile], paths: list[Path], root: str) -> tuple[Parts, dict[str, Any]]:
     rows, set_aside = [], []
     for file, path in zip(files, paths, strict=True):
         try:
-            for document in read_rounds(path).documents:
+            for document in _documents(path):
                 rows += probe_rows(document, file.path)
         except CcpAssessError as error:
-            set_aside.append({"path": file.path, "reason": _reason(error, f"{path.parent}/")})
+            set_aside.append({"path": file.path, "reason": _reason(error, root)})
     rows.sort(key=lambda row: (row["time"] or "", row["region_code"] or "", row["source"]))
     table = table_of_rows("probes", rows, files[0].client, files[0].site_id)
     found = {"rows": {"probes": table.num_rows}, "packets": 0, "spans": {}, "set_aside": set_aside}
     return parts_by_day({"probes": table}), found
+
+
+def _documents(path: Path) -> tuple[dict[str, Any], ...]:
+    """Read rounds of our own prober as they are, and what other tools wrote as the same kind of document."""
+    try:
+        rounds = read_rounds(path).documents
+    except ParseError:
+        rounds = ()
+    if rounds and all(document.get("tool") == "ccp-assess" for document in rounds):
+        return rounds
+    return (probe_document_json(read_probe_file(path)),)
 
 
 def _read_sites(files: list[SourceFile], paths: list[Path], root: str) -> tuple[Parts, dict[str, Any]]:
