@@ -254,8 +254,7 @@ def assess_client(
         said.left_out(one)
     _tell_captures(evidence, said)
     said.findings.extend(
-        _placed(finding, document.site_id, document.source)
-        for document, finding in probe_findings(evidence.documents)
+        _placed(finding, document.site_id, document.source) for document, finding in probe_findings(evidence.documents)
     )
     heard = read_witness_evidence(client, evidence.captures, progress=progress)
     for one in heard.left_out:
