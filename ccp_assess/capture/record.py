@@ -383,6 +383,8 @@ def start_recording(
         If there is no route, no such interface, or no program at all.
     """
     place = Path(path)
+    if place.exists() and place.stat().st_size == 0:
+        place.unlink()  # a place that was kept free holds nothing to lose
     if place.exists():
         raise RecordingError(f"{path} is there already; a recording does not overwrite, name another file")
     published = ranges or read_ranges()

@@ -181,6 +181,29 @@ def test_the_command_prints_json_when_it_is_interrupted(tmp_path, tool, relay, n
     assert document["bytes"] > 0
 
 
+def test_a_recording_outlives_the_thread_that_asked_for_it(tmp_path, tool, relay):
+    tool("dumpcap")
+    started = []
+    asking = threading.Thread(
+        target=lambda: started.append(
+            start_recording(tmp_path / "c.pcapng", interface="lo", expression=f"udp port {relay}", only="dumpcap")
+        )
+    )
+    asking.start()
+    asking.join()
+    time.sleep(0.5)
+    send(relay, 30)
+    result = started[0].stop()
+    assert (result.packets, result.stopped_by) == (30, "user")
+
+
+def test_an_empty_file_is_a_place_kept_free(tmp_path, tool, relay):
+    tool("dumpcap")
+    (tmp_path / "c.pcap").touch()
+    recording = start_recording(tmp_path / "c.pcap", interface="lo", expression=f"udp port {relay}")
+    assert recording.stop().packets == 0
+
+
 def test_a_file_that_is_there_is_not_overwritten(tmp_path):
     (tmp_path / "c.pcapng").write_bytes(b"old")
     with pytest.raises(RecordingError, match="does not overwrite"):

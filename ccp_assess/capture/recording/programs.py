@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import os
+import queue
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from ccp_assess.errors import RecordingError, RecordingPermissionError
 
@@ -36,6 +38,7 @@ _STOP_SECONDS = 10.0
 _SETTLING_SECONDS = {"dumpcap": 0.3, "tcpdump": 1.2}
 """How long the kernel may hold back packets before it hands them over together [s]."""
 _PR_SET_PDEATHSIG = 1
+_LINES_KEPT = 200
 
 _DENIED = re.compile(r"permission|not permitted|privilege|access is denied|cap_net_raw", re.IGNORECASE)
 _DUMPCAP_DROPS = re.compile(r"received/dropped on interface .*: \d+/(\d+)")
@@ -206,12 +209,29 @@ class Program:
         self.name = name
         self._path = order.path
         self._said: list[str] = []
+        self._started: queue.SimpleQueue[subprocess.Popen[str] | OSError] = queue.SimpleQueue()
+        self._ready = threading.Event()
+        # The thread that starts the program reads from it until it ends. Linux ends a program with the *thread* that
+        # started it, and whoever asks for a recording may be a thread that is gone long before the call is over.
+        self._reader = threading.Thread(target=self._run, args=(list(command),), daemon=True)
+        self._reader.start()
+        process = self._started.get()
+        if isinstance(process, OSError):
+            raise RecordingError(f"{name} cannot be started ({process.strerror or process})") from process
+        self._process = process
+        self._ready.wait(_START_SECONDS)
+        if process.poll() is not None or self._fails_now():
+            self._reader.join(_STOP_SECONDS)
+            self._refuse()
+
+    def _run(self, command: list[str]) -> None:
+        """Start the program and keep what it says; its first words tell that it listens."""
         options: dict[str, Any] = {"start_new_session": True, "umask": 0o077, "preexec_fn": _die_with_parent()}
         if PLATFORM == "win32":
             options = {"creationflags": _NEW_PROCESS_GROUP}
         try:
-            self._process = subprocess.Popen(  # noqa: S603  (no shell; the filter is one argument)
-                list(command),
+            process = subprocess.Popen(  # noqa: S603  (no shell; the filter is one argument)
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -220,29 +240,16 @@ class Program:
                 **options,
             )
         except OSError as error:
-            raise RecordingError(f"{name} cannot be started ({error.strerror or error})") from error
-        self._listen(self._process.stderr)
-
-    def _listen(self, stream: IO[str] | None) -> None:
-        """Wait until the program says that it listens, or why it does not; then read on in the background."""
-        import threading  # noqa: PLC0415  (only who records)
-
-        ready = threading.Event()
-
-        def read() -> None:
-            for line in stream or ():
-                self._said.append(line.rstrip())
-                del self._said[:-200]
-                if line.startswith(("File:", "Capturing on")) or "listening on" in line:
-                    ready.set()
-            ready.set()
-
-        self._reader = threading.Thread(target=read, daemon=True)
-        self._reader.start()
-        ready.wait(_START_SECONDS)
-        if self._process.poll() is not None or self._fails_now():
-            self._reader.join(_STOP_SECONDS)
-            self._refuse()
+            self._started.put(error)
+            return
+        self._started.put(process)
+        for line in process.stderr or ():
+            self._said.append(line.rstrip())
+            del self._said[:-_LINES_KEPT]
+            if line.startswith(("File:", "Capturing on")) or "listening on" in line:
+                self._ready.set()
+        self._ready.set()
+        process.wait()
 
     def _fails_now(self) -> bool:
         """Tell a program that ends right after its first words."""
