@@ -80,6 +80,9 @@ _RULES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         _NETWORK,
     ),
     (("DNS_",), "Let the resolver answer the names of the allowlist, TurnNlb-* included, unfiltered.", _NETWORK),
+    (("VPN_IN_THE_WAY", "WIFI_LOSSY", "DETOUR", "ASYMMETRIC", "HOP_ARTEFACT"), _SHORTEN, _NETWORK),
+    (("CAPTIVE_PORTAL",), "Sign in to the network in a browser, then measure again.", _DESKTOP),
+    (("NO_RELAY_NAME",), "Give a relay's name from a capture or log.", _US),
     (("TLS_INTERCEPT",), "Exempt the names of the allowlist from TLS inspection.", _SECURITY),
     (("TLS_",), "Check the workstation's clock and trusted certificates, then the device that breaks TLS.", _DESKTOP),
     (("PROXY",), "Let the names of the allowlist bypass the proxy.", _SECURITY),
@@ -104,7 +107,7 @@ _RULES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "Look at what took long: resolver, proxy, firewall inspection or distance.",
         _NETWORK,
     ),
-    (("LOG_CLOCK_SKEW", "CLOCKS_DISAGREE"), "Set the workstation's clock by NTP.", _DESKTOP),
+    (("LOG_CLOCK_SKEW", "CLOCKS_DISAGREE", "CLOCK_WRONG"), "Set the workstation's clock by NTP.", _DESKTOP),
     (("LOG_CALLS_FAILED",), "Record a test call on that workstation: its capture shows at which step calls fail.", _US),
     (
         ("DIARY", "CONTACT_QUALITY"),

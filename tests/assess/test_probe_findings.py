@@ -2,7 +2,9 @@
 
 from ccp_assess.assess.measurements import measurements_from_documents
 from ccp_assess.assess.probe_findings import probe_findings
+from ccp_assess.probe.diagnoses import read_diagnoses
 from ccp_assess.probe.imports import own
+from ccp_assess.report.actions import action_for
 
 
 def document(*regions):
@@ -62,3 +64,8 @@ def test_a_connect_that_did_not_reach_the_region_is_no_measurement():
     portal = [{"host": "x", "connect_ms": 0.02, "outcome": "connected", "proxy": None}]
     (one,) = measurements_from_documents([document(row("eu-west-2", tcp=portal))])
     assert not one.rtt_ms
+
+
+def test_every_diagnosis_has_somebody_who_can_mend_it():
+    owners = {code: action_for({"code": code}, ["eu-west-2"]).owner for code in read_diagnoses()}
+    assert [code for code, owner in owners.items() if owner == "To be agreed"] == []
