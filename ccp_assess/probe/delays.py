@@ -26,7 +26,19 @@ AMAZON_SYSTEMS = frozenset({16_509, 14_618, 8_987, 7_224, 38_895})
 PART_NAMES = ("first_hop", "edge", "provider", "aws")
 Place = Literal["site", "outside", "aws"]
 
-_SHARED_SPACE = ipaddress.ip_network("100.64.0.0/10")  # RFC 6598: carrier-grade NAT
+# Addresses of a site's own network: RFC 1918, carrier-grade NAT (RFC 6598), link-local, unique local (RFC 4193).
+_OF_SITES = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "fc00::/7",
+        "fe80::/10",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,9 +147,12 @@ def split_delay(path: Path, ranges: IpRanges, *, asn_of: Callable[[str], int | N
     amazon = next(ttl for ttl, place in places.items() if place == "aws")
     borders = [(0.0, 0.0), gateway, _border(delays, first=1, wanted=outside), _border(delays, first=1, wanted=amazon)]
     borders.append((total, total))
+    if outside == path.hop_count or places[outside] == "aws":
+        # No public device before AWS: where the site ends is not known.
+        borders[2] = (_last_below(delays, outside), borders[2][1])
     if amazon == path.hop_count:
         # No device of AWS before the relay itself: where AWS begins is not known.
-        borders[3] = (borders[2][0], total)
+        borders[3] = (_last_below(delays, amazon), total)
     parts = tuple(_part(name, begin, end) for name, begin, end in zip(PART_NAMES, borders, borders[1:], strict=False))
     return DelaySplit(parts=parts, total_ms=total)
 
@@ -159,7 +174,7 @@ def _places(known: Sequence[Hop], ranges: IpRanges, asn_of: Callable[[str], int 
 
 def _is_private(address: str) -> bool:
     parsed = ipaddress.ip_address(address)
-    return parsed.is_private or parsed.is_link_local or (parsed.version == 4 and parsed in _SHARED_SPACE)
+    return any(parsed.version == network.version and parsed in network for network in _OF_SITES)
 
 
 def _is_amazon(address: str, hop: Hop, ranges: IpRanges, asn_of: Callable[[str], int | None] | None) -> bool:
@@ -174,6 +189,10 @@ def _border(delays: dict[int, float], *, first: int, wanted: int) -> tuple[float
         return delays[wanted], delays[wanted]
     low = max((ms for ttl, ms in delays.items() if ttl < wanted), default=0.0)
     return low, max(high, low)
+
+
+def _last_below(delays: dict[int, float], ttl: int) -> float:
+    return max((ms for at, ms in delays.items() if at < ttl), default=0.0)
 
 
 def _part(name: str, begin: tuple[float, float], end: tuple[float, float]) -> Part:

@@ -71,6 +71,21 @@ def test_private_addresses_behind_the_provider_are_not_the_site():
     assert parts["edge"][0] == pytest.approx(9.0)
 
 
+def test_addresses_of_documentation_and_of_benchmarks_stand_outside_as_on_a_bench():
+    path = path_of(("192.168.1.1", 2.0), ("198.18.0.1", 6.0), ("203.0.113.9", 30.0), (RELAY, 40.0))
+    parts, _ = parts_of(path)
+    assert parts["edge"][0] == pytest.approx(4.0)
+    assert (parts["provider"][0], parts["aws"][0]) == (None, None)
+    assert parts["provider"][2] == pytest.approx(34.0)
+
+
+def test_a_site_next_to_the_relay_leaves_the_border_open():
+    parts, total = parts_of(path_of(("192.168.1.1", 2.0), ("10.0.0.1", 5.0), (RELAY, 40.0)))
+    assert parts["first_hop"][0] == 2.0
+    assert parts["edge"] == (None, pytest.approx(3.0), pytest.approx(38.0))
+    assert total == 40.0
+
+
 def test_a_way_without_an_end_has_no_parts():
     parts, total = parts_of(path_of(("192.168.1.1", 1.0), answered=False))
     assert total is None
