@@ -55,7 +55,7 @@ def played(answer, *, proxied):
     return network.now_ns() / 1e9 - 1.0, found
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(answer=ANSWERS, proxied=st.booleans())
 def test_any_answer_is_read_or_left_alone_and_the_round_ends(answer, proxied):
     took_s, found = played(answer, proxied=proxied)
@@ -65,7 +65,7 @@ def test_any_answer_is_read_or_left_alone_and_the_round_ends(answer, proxied):
     assert set(said) == {region.region_code for region in found.regions}
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(answer=st.binary(max_size=300), echo=st.booleans())
 def test_any_answer_of_a_resolver_is_read_or_left_alone(answer, echo):
     world = World(seed=2)
