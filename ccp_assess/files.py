@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from ccp_assess.errors import CcpAssessError
 
 OPEN_MODE = 0o644
 """Permissions of files that are made to be handed over."""
@@ -61,3 +64,49 @@ def write_whole(path: Path, content: str | bytes, *, mode: int = OPEN_MODE) -> N
     """
     with whole_file(path, mode=mode) as file:
         file.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+KEY_BYTES = 32
+
+
+def read_key(path: str | Path, wrong: type[CcpAssessError]) -> bytes:
+    """Read a secret key; make it where there is none yet.
+
+    Parameters
+    ----------
+    path
+        A file with 64 hexadecimal digits. A new one can be read by its owner only.
+    wrong
+        The error to raise if the file holds something else; it is never overwritten.
+
+    Returns
+    -------
+    key
+        32 bytes.
+    """
+    place = Path(path)
+    try:
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
+    except FileExistsError:
+        return _parse_key(place, wrong)
+    except OSError as error:
+        raise wrong(f"{path}: the key file cannot be made ({error.strerror or error})") from None
+    key = secrets.token_bytes(KEY_BYTES)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(key.hex() + "\n")
+    return key
+
+
+def _parse_key(path: Path, wrong: type[CcpAssessError]) -> bytes:
+    try:
+        text = path.read_bytes()[:4096].decode("ascii").strip()
+        key = bytes.fromhex(text)
+    except OSError as error:
+        raise wrong(f"{path}: the key file cannot be read ({error.strerror or error})") from None
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise wrong(
+            f"{path} is no key: it must hold {2 * KEY_BYTES} hexadecimal digits; name a new file to have one made"
+        )
+    return key

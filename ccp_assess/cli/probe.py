@@ -73,13 +73,19 @@ def measure(
 def import_files(
     files: Annotated[list[Path], typer.Argument(help="Output of mtr, traceroute, tracert, pathping, ping, …")],
     site: Annotated[str | None, typer.Option("--site", "--site-id", help="The site it was taken from.")] = None,
+    key: Annotated[
+        Path | None, typer.Option(exists=True, help="Key of the engagement: read only what is signed with it.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list, one document per file.")] = False,
 ) -> None:
     """Read other tools' output into the records of our own probes."""
     from ccp_assess.cli.output import print_json, printable
+    from ccp_assess.errors import ProbeError
+    from ccp_assess.files import read_key
     from ccp_assess.probe.imports import probe_document_json, read_probe_file
 
-    documents = [read_probe_file(path, site) for path in files]
+    secret = read_key(key, ProbeError) if key is not None else None
+    documents = [read_probe_file(path, site, key=secret) for path in files]
     if as_json:
         print_json([probe_document_json(document) for document in documents])
         return
@@ -103,12 +109,25 @@ def page(
     names_from: Annotated[
         Path | None, typer.Option(help="Log, capture, list or client folder with the names behind wildcards.")
     ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Key of the engagement to sign results with; made if the file is not there.")
+    ] = None,
 ) -> None:
     """Write one HTML file that tests every Region from an agent's own browser; `probe import` reads what it saves."""
     from ccp_assess.cli.output import printable
+    from ccp_assess.errors import ProbeError
+    from ccp_assess.files import read_key
     from ccp_assess.probe.page import write_page
     from ccp_assess.probe.targets import read_service_names
 
     names = read_service_names(names_from) if names_from is not None else ()
-    write_page(out, regions=tuple(region or ()), endpoints=endpoints, site_id=site, instance=instance, names=names)
+    write_page(
+        out,
+        regions=tuple(region or ()),
+        endpoints=endpoints,
+        site_id=site,
+        instance=instance,
+        names=names,
+        key=read_key(key, ProbeError) if key is not None else None,
+    )
     typer.echo(printable(f"Written to {out}: open it in the agent's browser, start the test and save the result."))

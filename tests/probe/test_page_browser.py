@@ -117,6 +117,7 @@ class Agent:
         self.file_name = download.value.suggested_filename
         self.saved = Path(download.value.path()).read_bytes()
         self.document = json.loads(self.saved)
+        self.told = self.page.inner_text("#saved")
         self.summary = self.page.inner_text("#summary")
         return self
 
@@ -216,10 +217,11 @@ def test_where_the_relay_is_silent_https_stands_in_and_is_called_so(agents, at):
     assert "by HTTPS" in agents[at].page.inner_text("#regions")
 
 
-def test_servers_that_close_their_connections_are_told_from_those_that_keep_them(agents, chromium, driver, tmp_path):
+def test_closing_servers_are_told_and_a_page_with_a_key_signs_its_result(agents, chromium, driver, tmp_path):
+    key = bytes(range(32))
     for row in agents["open"].document["regions"]:
         assert row["web"][0]["kept_open"] is True
-    page_file = write_page(tmp_path / "probe.html", regions=["eu-west-2"])
+    page_file = write_page(tmp_path / "probe.html", regions=["eu-west-2"], key=key, site_id="Zürich")
     plan = {"keep_alive": False, "regions": {"eu-west-2": {"addresses": ["15.193.5.20"]}}}
     ways = {"eu-west-2": {"rtt_ms": 40, "hops": 4}}
     plan["sites"] = {"A": {"address": "192.0.2.1", "ways": ways}}
@@ -228,7 +230,10 @@ def test_servers_that_close_their_connections_are_told_from_those_that_keep_them
         agent.page.click("#start")
         agent.finish("closing")
         agent.browser.close()
-    (web,) = agent.document["regions"][0]["web"]
+    document = parse_probe_bytes(agent.saved, key=key)
+    assert (document.host["signature"], document.site_id) == ("fits", "Zürich")
+    assert agent.told.endswith("where your browser keeps downloads.")
+    (web,) = json.loads(agent.document["payload"])["regions"][0]["web"]
     assert web["outcome"] == "reached"
     assert min(web["again_ms"]) >= 120.0  # three round trips each
     assert web["kept_open"] is False

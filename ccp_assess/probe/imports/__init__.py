@@ -11,13 +11,14 @@ from typing import Any
 from ccp_assess.errors import ParseError
 from ccp_assess.paths import Hop, ProbeDocument, RegionProbe, vantage_from_name
 from ccp_assess.paths import Path as TracedPath
+from ccp_assess.probe import signed
 from ccp_assess.probe.imports import browser_page, detect, endpoint_test, mtr_json, mtr_xml, own, ripe_atlas, winmtr
 from ccp_assess.probe.imports.text import MAX_BYTES, clean_name, lines_from_text, text_from_bytes
 
 MAX_TEXT_CHARS = 4_000_000
 
 
-def read_probe_file(path: str | Path, site_id: str | None = None) -> ProbeDocument:
+def read_probe_file(path: str | Path, site_id: str | None = None, *, key: bytes | None = None) -> ProbeDocument:
     """Read the output of a measuring tool, whichever it is.
 
     Parameters
@@ -26,6 +27,8 @@ def read_probe_file(path: str | Path, site_id: str | None = None) -> ProbeDocume
         The file.
     site_id
         Where it was taken; a site stated inside the file is used if none is given.
+    key
+        Key of the engagement: only what is signed with it is read.
 
     Returns
     -------
@@ -45,7 +48,7 @@ def read_probe_file(path: str | Path, site_id: str | None = None) -> ProbeDocume
     except OSError as error:
         raise ParseError(f"{shown}: cannot be read ({error.strerror or 'input error'}); check the path") from None
     try:
-        document = parse_probe_bytes(data)
+        document = parse_probe_bytes(data, key=key)
     except ParseError as error:
         raise ParseError(f"{shown}, {error}") from None
     vantage = vantage_from_name(source.name) or document.vantage
@@ -58,13 +61,15 @@ def read_probe_file(path: str | Path, site_id: str | None = None) -> ProbeDocume
     )
 
 
-def parse_probe_bytes(data: bytes) -> ProbeDocument:
+def parse_probe_bytes(data: bytes, *, key: bytes | None = None) -> ProbeDocument:
     """Read the output of a measuring tool from bytes.
 
     Parameters
     ----------
     data
         The whole content, in any encoding.
+    key
+        Key of the engagement: only what is signed with it is read.
 
     Returns
     -------
@@ -80,8 +85,12 @@ def parse_probe_bytes(data: bytes) -> ProbeDocument:
     start = text.lstrip("\ufeff \t\r\n\x00")[:1]
     if start in {"{", "["}:
         documents = _json_values(text)
-        if documents is not None:
+        if documents is not None and any(map(signed.is_signed, documents)):
+            return _opened(documents, key)
+        if documents is not None and key is None:
             return _from_json(documents)
+    if key is not None:
+        raise ParseError("line 1: this file is not signed, and only signed ones are to be read; leave the key out")
     if start == "<" and mtr_xml.is_it(text):
         return _document([mtr_xml.parse(text)])
     if start == "<" or "<td" in text[:20_000].lower():
@@ -93,6 +102,14 @@ def parse_probe_bytes(data: bytes) -> ProbeDocument:
     if len(text) > MAX_TEXT_CHARS:
         raise ParseError(f"line 1: this text has more than {MAX_TEXT_CHARS} characters; give one run a file")
     return _document(detect.parse_text(lines_from_text(text)))
+
+
+def _opened(documents: list[Any], key: bytes | None) -> ProbeDocument:
+    if not all(map(signed.is_signed, documents)):
+        raise ParseError("line 1: some of these documents are signed and some are not; give one kind a file")
+    document = _from_json([signed.payload_of(envelope, key) for envelope in documents])
+    told = "not checked" if key is None else "fits"
+    return replace(document, host={**document.host, "signature": told})
 
 
 def _json_values(text: str) -> list[Any] | None:

@@ -22,6 +22,7 @@ from ccp_assess import __version__
 from ccp_assess.endpoints import read_endpoints
 from ccp_assess.errors import ProbeError
 from ccp_assess.files import write_whole
+from ccp_assess.probe import signed
 from ccp_assess.probe.targets import RegionTargets, Target, region_targets, targets_from_endpoints
 from ccp_assess.regions import read_regions
 
@@ -58,6 +59,7 @@ def write_page(
     site_id: str | None = None,
     instance: str | None = None,
     names: Sequence[str] = (),
+    key: bytes | None = None,
     made: datetime | None = None,
 ) -> Path:
     """Write the page.
@@ -76,6 +78,8 @@ def write_page(
         Alias of an instance, whose own pages are tested, too.
     names
         Real names that stand for wildcards, such as those of signalling.
+    key
+        Key of the engagement, with which the page signs what it saves; it is inside the page.
     made
         When it is made; now, if not given.
 
@@ -94,7 +98,10 @@ def write_page(
     else:
         targets = region_targets(regions, instance=instance, names=names)
     target = Path(path)
-    write_whole(target, page_html(page_plan(targets, site_id=site_id, made=made or datetime.now(UTC))))
+    plan = page_plan(targets, site_id=site_id, made=made or datetime.now(UTC))
+    if key is not None:
+        plan["signing"] = {"format": signed.FORMAT, "key_id": signed.key_id(key), "key": key.hex()}
+    write_whole(target, page_html(plan))
     return target
 
 
@@ -123,6 +130,7 @@ def page_plan(targets: Sequence[RegionTargets], *, site_id: str | None, made: da
         "version": __version__,
         "made": made.date().isoformat(),
         "site_id": site_id,
+        "signing": None,
         "regions": rows,
         "verdicts": read_verdicts(),
     }

@@ -284,15 +284,28 @@ function resultDocument() {
   };
 }
 
-function save() {
-  const text = JSON.stringify(resultDocument(), null, 1);
+/** Sign a text as `ccp_assess.probe.signed` does; browsers do so for pages from the disk and from HTTPS only. */
+async function signed(text) {
+  const { format, key_id, key } = plan.signing;
+  const bytes = Uint8Array.from(key.match(/../g), (pair) => parseInt(pair, 16));
+  const secret = await crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
+  const mac = new Uint8Array(await crypto.subtle.sign('HMAC', secret, new TextEncoder().encode(text)));
+  const hmac_sha256 = [...mac].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return JSON.stringify({ format, key_id, payload: text, hmac_sha256 });
+}
+
+async function save() {
+  const plain = JSON.stringify(resultDocument(), null, 1);
+  const signs = plan.signing && crypto.subtle;
+  const text = signs ? await signed(plain) : plain;
   const stamp = new Date().toISOString().replace(/[-:]/g, '').slice(0, 15);
   const site = at('site').value.trim().replace(/[^\p{L}\p{N}._-]+/gu, '-') || 'site';
   const link = make('a', { download: `${site}__probe-page__${stamp}.json` });
   link.href = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  at('saved').textContent = `Saved as ${link.download}, where your browser keeps downloads.`;
+  const unsigned = plan.signing && !signs ? ' It could not be signed: open the page from the disk instead.' : '';
+  at('saved').textContent = `Saved as ${link.download}, where your browser keeps downloads.${unsigned}`;
 }
 
 async function prepare() {
