@@ -7,6 +7,8 @@ last, the one offset at which most calls of one fall on calls of the other.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -18,8 +20,8 @@ from ccp_assess.units import NS_PER_MS, NS_PER_S
 
 Basis = Literal["packets", "starts_and_ends", "none"]
 
-MOST_PAIRED = 400
-"""Calls of a witness that an unknown offset is sought with (count)."""
+MOST_VOTING = 400
+"""Calls of the reference that an unknown offset is sought with (count)."""
 
 _NEAR_NS = 5 * NS_PER_S
 """Starts of the same call differ by no more: one witness begins at the ring, the other at the audio [ns]."""
@@ -167,36 +169,67 @@ def _by_limits(reference: Span, witness: Span) -> list[int]:
 
 
 def _voted(reference: Sequence[Span], witness: Sequence[Span]) -> list[tuple[int, int]]:
-    """Find the offset at which most calls fall on calls; the smallest of those that are as good."""
-    if not reference or not witness:
-        return []
-    first, last = min(span.start_ns for span in reference), max(span.end_ns for span in reference)
-    near = [at for at, span in enumerate(witness) if first - _MOST_NS <= span.start_ns <= last + _MOST_NS]
-    middle = (first + last) // 2
-    near = sorted(sorted(near, key=lambda at: abs(witness[at].start_ns - middle))[:MOST_PAIRED])
-    few = list(range(len(reference)))[:MOST_PAIRED]
-    candidates = [
-        (a, b, differences[0])
+    """Find the offset at which most calls fall on calls, if that is more than chance."""
+    few = range(min(len(reference), MOST_VOTING))
+    counted = [
+        (a, b, _by_limits(reference[a], span)[0])
+        for b, span in enumerate(witness)
+        if span.arrivals is not None
         for a in few
-        for b in near
-        if _alike(reference[a], witness[b])
-        and (differences := _by_limits(reference[a], witness[b]))
-        and abs(differences[0]) <= _MOST_NS
+        if _same_count(reference[a], span) and _alike(reference[a], span) and _by_limits(reference[a], span)
     ]
-    counted = [(a, b) for a, b, _ in candidates if _same_count(reference[a], witness[b])]
-    best: list[tuple[int, int]] = []
-    best_key = (0, 0, 0)
-    for offset in sorted({offset for _, _, offset in candidates}, key=abs):
-        pairs = match([reference[one] for one in few], [witness[one] for one in near], offset, within_ns=_NEAR_NS)
-        sure = sum(_same_count(reference[few[one]], witness[near[other]]) for one, other in pairs)
-        key = (len(pairs), sure, -abs(offset))
-        # one call alone proves a large offset only where its packets are counted, and no other call has as many
-        proven = len(pairs) > 1 or abs(offset) <= _ALONE_NS or len(counted) == 1
-        if key > best_key and proven:
-            best, best_key = [(few[one], near[other]) for one, other in pairs], key
-        if best_key[0] == min(len(few), len(near)) and (best_key[1] == best_key[0] or not counted):
-            break
-    return best
+    if len(counted) == 1 and abs(counted[0][2]) <= _MOST_NS:
+        return [counted[0][:2]]  # its packets were counted, and no other call has as many
+    candidates = np.asarray(counted, np.int64).reshape(-1, 3) if counted else _candidates(reference, witness)
+    offset = _peak(candidates)
+    if offset is None:
+        return []
+    return match([reference[at] for at in few], witness, offset, within_ns=_NEAR_NS)
+
+
+def _candidates(reference: Sequence[Span], witness: Sequence[Span]) -> NDArray[np.int64]:
+    """Return the pairs that can be the same call by their duration: both indices, and the offset each asks for [ns]."""
+    starts, ends = (np.asarray([getattr(span, name) for span in witness], np.int64) for name in ("start_ns", "end_ns"))
+    begun, ended = (np.asarray([getattr(span, name) for span in witness], bool) for name in ("begun", "ended"))
+    found = [np.empty((0, 3), np.int64)]
+    for number, span in enumerate(reference[:MOST_VOTING]):
+        by_start, by_end = begun & span.begun, ended & span.ended
+        offsets = np.where(by_start, span.start_ns - starts, span.end_ns - ends)
+        durations = ends - starts
+        allowed = np.maximum(_NEAR_NS, _SIMILAR * np.maximum(durations, span.duration_ns))
+        alike = ~(by_start & by_end) | (np.abs(durations - span.duration_ns) <= allowed)
+        fits = np.flatnonzero((by_start | by_end) & alike & (np.abs(offsets) <= _MOST_NS))
+        found.append(np.stack([np.full(len(fits), number), fits, offsets[fits]], axis=1))
+    return np.concatenate(found)
+
+
+def _peak(candidates: NDArray[np.int64]) -> int | None:
+    """Return the offset that most pairs ask for; ``None`` if it is no better than chance [ns]."""
+    near = candidates[np.abs(candidates[:, 2]) <= _ALONE_NS]
+    (most, offset), (most_near, offset_near) = (_densest(some[:, 2]) for some in (candidates, near))
+    if most_near and 2 * most_near >= most:
+        alone = len(near) == len(np.unique(near[:, 0])) == len(np.unique(near[:, 1]))
+        return offset_near if alone or _is_sure(near, most_near) else None
+    return offset if _is_sure(candidates, most) else None
+
+
+def _is_sure(candidates: NDArray[np.int64], most: int) -> bool:
+    """Tell whether several calls agree on an offset more often than those that lie anywhere would."""
+    if len(np.unique(candidates[:, 0])) < 2:
+        return False
+    width = max(int(np.ptp(candidates[:, 2])), _NEAR_NS)
+    chance = len(candidates) * _NEAR_NS / width if width > 2 * _NEAR_NS else 0.0
+    return most >= max(chance + 5 * math.sqrt(chance) + 1, 2)  # five standard deviations of a Poisson count
+
+
+def _densest(offsets: NDArray[np.int64]) -> tuple[int, int]:
+    """Return how many offsets lie within a few seconds of each other at most, and their median [ns]."""
+    if not len(offsets):
+        return 0, 0
+    ordered = np.sort(offsets)
+    counts = np.searchsorted(ordered, ordered + _NEAR_NS, side="right") - np.arange(len(ordered))
+    at = int(counts.argmax())
+    return int(counts[at]), int(np.median(ordered[at : at + int(counts[at])]))
 
 
 def _alike(first: Span, second: Span) -> bool:
@@ -217,7 +250,12 @@ def _same_count(first: Span, second: Span, share: float = _SAME_COUNT) -> bool:
 
 
 def match(
-    reference: Sequence[Span], witness: Sequence[Span], offset_ns: int, *, within_ns: int = 2 * _NEAR_NS
+    reference: Sequence[Span],
+    witness: Sequence[Span],
+    offset_ns: int,
+    *,
+    within_ns: int = 2 * _NEAR_NS,
+    only_one: bool = False,
 ) -> list[tuple[int, int]]:
     """Pair calls whose times agree, each at most once, the nearest first.
 
@@ -229,6 +267,8 @@ def match(
         Added to the witness's times [ns].
     within_ns
         By how much starts may differ [ns].
+    only_one
+        Whether calls are left alone that several of the others could be.
 
     Returns
     -------
@@ -244,6 +284,9 @@ def match(
             far = min((abs(one - offset_ns) for one in _by_limits(reference[a], span)), default=within_ns)
             if far <= within_ns and _alike(reference[a], span) and not _named_apart(reference[a], span):
                 near.append((far, a, b))
+    if only_one:
+        rivals = Counter([("a", a) for _, a, _ in near] + [("b", b) for _, _, b in near])
+        near = [one for one in near if rivals["a", one[1]] == rivals["b", one[2]] == 1]
     taken_a: set[int] = set()
     taken_b: set[int] = set()
     pairs = []

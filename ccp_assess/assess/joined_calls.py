@@ -206,7 +206,9 @@ def _attach(clusters: list[_Cluster], source: Source, offset: Offset) -> None:
     taken = set(known.values())
     free = [at for at in range(len(clusters)) if at not in taken]
     rest = [at for at in range(len(shifted)) if at not in known]
-    for a, b in match([clusters[at].span for at in free], [shifted[at] for at in rest], 0):
+    # without any call in common the clocks are not known to agree, and nearness in time proves nothing
+    also = match([clusters[at].span for at in free], [shifted[at] for at in rest], 0, only_one=True) if known else []
+    for a, b in also:
         known[rest[b]] = free[a]
     for at, span in enumerate(shifted):
         telling = replace(source.tellings[at], offset_ns=offset.offset_ns)

@@ -65,6 +65,40 @@ def test_one_call_alone_proves_no_large_offset() -> None:
     assert estimate_offset([span(0, 60)], [span(20, 80)]).offset_ns == -20 * NS_PER_S
 
 
+def dense(count: int) -> list[Span]:
+    """Make the contacts of a whole contact centre: one every few seconds."""
+    rng = np.random.default_rng(8)
+    starts = np.cumsum(rng.integers(1, 20, count))
+    return [span(float(start), float(start + rng.integers(30, 600)), f"contact:{start}") for start in starts]
+
+
+def test_an_agents_calls_are_found_among_those_of_the_whole_centre() -> None:
+    contacts = dense(4000)
+    mine = sorted(np.random.default_rng(9).choice(4000, 60, replace=False).tolist())
+    for shift_s in (2.5, 3600):
+        log = [
+            span((one.start_ns - T0) / NS_PER_S + shift_s, (one.end_ns - T0) / NS_PER_S + shift_s)
+            for one in (contacts[at] for at in mine)
+        ]
+        offset = estimate_offset(log, contacts)
+        assert offset.offset_ns == pytest.approx(shift_s * NS_PER_S, abs=NS_PER_S)
+        right = sum(mine[a] == b for a, b in offset.pairs)
+        assert right >= 55
+
+
+def test_one_call_is_not_guessed_among_those_of_the_whole_centre() -> None:
+    contacts = dense(4000)
+    one = contacts[2000]
+    assert estimate_offset([span((one.start_ns - T0) / NS_PER_S, (one.end_ns - T0) / NS_PER_S)], contacts).pairs == ()
+
+
+def test_a_call_that_could_be_several_is_left_alone() -> None:
+    reference = [span(0, 60)]
+    witness = [span(1, 61), span(-2, 58)]
+    assert match(reference, witness, 0) == [(0, 0)]
+    assert match(reference, witness, 0, only_one=True) == []
+
+
 def test_calls_with_different_contacts_are_not_paired() -> None:
     assert match([span(0, 60, "contact:a")], [span(0, 60, "contact:b")], 0) == []
     assert match([span(0, 60, "contact:a")], [span(0, 60, "ssrc:1")], 0) == [(0, 0)]
