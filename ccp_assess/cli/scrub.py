@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import typer
@@ -29,6 +30,8 @@ def scrub(
     from ccp_assess.ranges import read_ranges
 
     is_new_key = not key.exists()
+    if not is_new_key and os.name == "posix" and key.stat().st_mode & 0o077:
+        typer.echo(printable(f"Others can read the key {key}; keep it to its owner: chmod 600 {key}"), err=True)
     with progress_bar() as report:
         result = scrub_capture(
             source, target, key=key, ranges=read_ranges(ip_ranges) if ip_ranges else None, progress=report
