@@ -133,8 +133,8 @@ def round_trips(region: RegionReach, relay: RelayFound | None) -> tuple[list[flo
     Returns
     -------
     rtts_ms
-        Of the relay; else of TCP connects to services that stand in the Region, directly; else of those that a proxy
-        made for us, its own way included [ms].
+        Of the relay; else of TCP connects to services that stand in the Region, directly; else of a relay by TCP; else
+        of connects that a proxy made for us, its own way included [ms].
     via
         ``stun``, ``tcp`` or ``None``.
     """
@@ -143,6 +143,9 @@ def round_trips(region: RegionReach, relay: RelayFound | None) -> tuple[list[flo
     reached = [one for one in region.tcp if stands_in_region(one)]
     direct = [one for one in reached if one.proxy is None]
     connects = [round(ms, 3) for one in direct or reached for ms in one.connects_ms if ms is not None]
+    if not direct:  # a relay that answers over TCP stands in the Region, too
+        by_stream = [round(rtt, 3) for one in region.relays if one.transport != "udp" for rtt in one.answered]
+        connects = by_stream or connects
     return connects, "tcp" if connects else None
 
 

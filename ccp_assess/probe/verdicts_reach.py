@@ -587,8 +587,8 @@ def judge_tcp(region: RegionReach) -> Judgement:
     good = [one.outcome == "connected" and _is_usable(one) for one in rows]
     if not any(good):
         return "unknown" if all(one.proxy and one.proxy.outcome == "auth_required" for one in rows) else "blocked"
-    fine = all(good) and not any(one.http and one.http.outcome in {"closed", "timeout"} for one in rows)
-    return "open" if fine else "impaired"
+    broken = any(one.outcome == "connected" and any(_websocket(region, one)) for one in rows)
+    return "open" if all(good) and not broken else "impaired"
 
 
 def _is_usable(one: TcpFound) -> bool:

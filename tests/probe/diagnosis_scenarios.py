@@ -193,7 +193,7 @@ def tls_intercepted_without_trust(world):
 
 def tls_inspection_strips_the_upgrade(world):
     world.issuer, world.trusted, world.websocket = CORPORATE, True, "strip"
-    return {"TLS_INTERCEPTED", "PROXY_WS_BROKEN"}, ("open", "open")
+    return {"TLS_INTERCEPTED", "PROXY_WS_BROKEN"}, ("open", "impaired")
 
 
 def tls_failed(world):
@@ -220,7 +220,7 @@ def proxy_unreachable(world):
 
 def proxy_breaks_websocket(world):
     world.proxy = world.draw.choice(["strip", "close", "mute"])
-    return {"PROXY_WS_BROKEN"}, ("open", "open" if world.proxy == "strip" else "impaired")
+    return {"PROXY_WS_BROKEN"}, ("open", "impaired")
 
 
 def udp_blocked(world):
