@@ -8,63 +8,79 @@ are counted first and the few thousand counts are walked: the same answer for a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+_SUMS = "count(*) as n, sum(packets) as packets, sum(lost) as lost, sum(late) as late"
+_SUMS_OF_SUMS = "sum(n) as n, sum(packets) as packets, sum(lost) as lost, sum(late) as late"
 
 
-def _ranked(name: str, column: str, keys: Sequence[str], source: str, percentiles: Sequence[int]) -> str:
-    """Count values of a column per key and pick its percentiles [ms]."""
-    by = ", ".join(keys)
-    over = f"partition by {by}"
-    picks = ", ".join(
-        f"min(v) filter (where c * 100 >= {percent}::hugeint * t) / 100.0 as {name}_p{percent}_ms"
-        for percent in percentiles
-    )
-    return (
-        f"(select {by}, {picks}, max(t)::bigint as {name}_n from ("
-        f"select *, sum(n) over ({over} order by v) as c, sum(n) over ({over}) as t from ("
-        f"select {by}, {column} as v, count(*) as n from {source} where {column} is not null group by all)) "
-        f"group by {by})"
+def _picks(name: str) -> str:
+    """Take the percentiles from cumulated counts [ms]."""
+    return ", ".join(
+        f"min(v) filter (where c * 100 >= {percent} * t) / 100.0 as {name}_p{percent}_ms" for percent in (50, 95)
     )
 
 
-def _quality(keys: Sequence[str], source: str) -> str:
-    """Loss, jitter and round trips of received audio per key."""
-    by = ", ".join(keys)
-    # Round trips belong to the second of a call, and stand beside each of its streams: the incoming one is counted.
-    received = f"(select * from {source} where direction <> 'out')"
+def _quality(keys: str, counted_by: str, renamed: str = "") -> str:
+    """Loss, jitter and round trips of received audio per key: two passes over the series, then only counts.
+
+    Parameters
+    ----------
+    keys
+        Names of the answer's keys.
+    counted_by
+        What rows of the series are counted by.
+    renamed
+        A join of the counts that gives them their keys where they are others.
+
+    Returns
+    -------
+    sql
+        A select.
+    """
+    # Round trips belong to the second of a call and stand beside each of its streams: those beside incoming ones count.
+    received = "from seconds where direction <> 'out'"
+    over = f"partition by {keys}"
+
+    def walked(counts: str) -> str:
+        return (
+            f"select *, sum(n) over ({over} order by v nulls last) as c, "
+            f"sum(n) filter (where v is not null) over ({over}) as t "
+            f"from (select {keys}, v, {_SUMS_OF_SUMS} from {counts} {renamed} group by all)"
+        )
+
     return f"""
+with jitters as materialized (select {counted_by}, jitter_10us as v, {_SUMS} {received} group by all),
+trips as materialized (
+  select {counted_by}, rtt_media_10us as v, {_SUMS} {received} and rtt_media_10us is not null group by all)
 select * from (
-  select {by}, count(*) as seconds, sum(packets)::bigint as packets, sum(lost)::bigint as lost,
+  select {keys}, sum(n)::bigint as seconds, sum(packets)::bigint as packets, sum(lost)::bigint as lost,
     round(100.0 * sum(lost) / nullif(sum(packets) + sum(lost), 0), 4) as loss_pct,
-    round(100.0 * sum(late) / nullif(sum(packets), 0), 4) as late_pct
-  from {received} group by all)
-left join {_ranked("jitter", "jitter_10us", keys, received, (50, 95))} using ({by})
-left join {_ranked("rtt", "rtt_media_10us", keys, received, (50, 95))} using ({by})
+    round(100.0 * sum(late) / nullif(sum(packets), 0), 4) as late_pct, {_picks("jitter")}
+  from ({walked("jitters")}) group by {keys})
+left join (
+  select {keys}, {_picks("rtt")}, max(t)::bigint as rtt_n from ({walked("trips")}) group by {keys}) using ({keys})
 """
 
 
-_BY_PROVIDER = """(
-select seconds.*, coalesce(p.provider, 'unknown') as provider from seconds left join (
-  select client, site_id, coalesce(max(s.provider), max('AS' || a.provider_asn)) as provider
-  from (select distinct client, site_id, provider from sites) s
+_PROVIDERS = """left join (
+  select client, site_id, coalesce(s.provider, 'AS' || a.provider_asn, 'unknown') as provider
+  from (select client, site_id, max(provider) as provider from sites group by all) s
   full join (
     select client, site_id, mode(provider_asn) as provider_asn from probes where provider_asn is not null group by all
-  ) a using (client, site_id) group by all) p using (client, site_id))"""
+  ) a using (client, site_id)) using (client, site_id)"""
 
 VIEWS: dict[str, tuple[str, str]] = {
     "worst_sites": (
         "sites by the jitter, loss and round trip of received audio, worst first",
-        f"select * from ({_quality(('client', 'site_id'), 'seconds')}) "
+        f"select * from ({_quality('client, site_id', 'client, site_id')}) "
         "order by loss_pct + late_pct desc nulls last, jitter_p95_ms desc nulls last, client, site_id",
     ),
     "by_hour": (
         "the same by hour of the day, UTC",
-        f"select * from ({_quality(('hour_utc',), '(select *, hour(time) as hour_utc from seconds)')}) "
-        "order by hour_utc",
+        f"select * from ({_quality('hour_utc', 'hour(time) as hour_utc')}) order by hour_utc",
     ),
     "by_provider": (
         "the same by provider: column `provider` of sites.csv, else the first network on the path of the probes",
-        f"select * from ({_quality(('provider',), _BY_PROVIDER)}) order by provider",
+        f"select * from ({_quality('provider', 'client, site_id', _PROVIDERS)}) order by provider",
     ),
     "region_comparison": (
         "Regions per site by the round trips of the probes, best first",
@@ -85,8 +101,8 @@ BEFORE_AFTER = f"""
 create macro before_after(since) as table
 select * from ({
     _quality(
-        ("client", "site_id", "period"),
-        "(select *, case when time < since then 'before' else 'after' end as period from seconds)",
+        "client, site_id, period",
+        "client, site_id, case when time < since then 'before' else 'after' end as period",
     )
 }) order by client, site_id, period desc
 """
