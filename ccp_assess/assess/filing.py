@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from ccp_assess.errors import CcpAssessError, TableError
 from ccp_assess.probe.imports import read_probe_file
 from ccp_assess.tables import LAYOUTS
 from ccp_assess.witnesses.agent_log_entries import holds_entries
+from ccp_assess.witnesses.reading import read_witness
 
 _CONTAINERS = (
     b"\xd4\xc3\xb2\xa1",
@@ -32,7 +33,6 @@ _CONTAINERS = (
 """First bytes of pcap (micro- and nanoseconds, both byte orders, with Kuznetzov's extra fields) and of pcapng."""
 
 _HEAD_CHARS = 200_000
-_TEXT_SUFFIXES = frozenset({".txt", ".log", ".json", ".jsonl", ".har", ".gz", ".csv"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def place_of(path: str | Path, name: str, *, kind: str | None = None, site_id: s
         if table is None:
             raise TableError("this is none of the client's tables; choose what it is", file=name)
         return Place(kind="tables", path=Path(table))
-    found = kind or _evidence_kind(path, name)
+    found = kind or _evidence_kind(path)
     if found is None:
         raise TableError(
             "the content does not say whether this is a capture, a measurement, a log or firewall rules; choose it",
@@ -112,22 +112,22 @@ def _table_name(path: Path, name: str) -> str | None:
     return max(fitting, key=lambda layout: len(columns & set(layout.columns))).file if fitting else None
 
 
-def _evidence_kind(path: Path, name: str) -> str | None:
+def _evidence_kind(path: Path) -> str | None:
     if is_capture(path):
         return "captures"
-    try:
-        read_probe_file(path)
-    except CcpAssessError:
-        pass
-    else:
+    if _is_read_by(read_probe_file, path):
         return "probes"
-    if holds_entries(_head(path)):
+    if holds_entries(_head(path)) or _is_read_by(read_witness, path):
         return "logs"
+    return "rules" if _is_read_by(read_client_rules, path) else None
+
+
+def _is_read_by(reader: Callable[[Path], object], path: Path) -> bool:
     try:
-        read_client_rules(path)
+        reader(path)
     except CcpAssessError:
-        return "logs" if Path(name).suffix.casefold() in _TEXT_SUFFIXES - {".csv"} else None
-    return "rules"
+        return False
+    return True
 
 
 def is_capture(path: Path) -> bool:
