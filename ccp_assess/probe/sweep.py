@@ -57,6 +57,9 @@ SETTLE_NS = 6 * NS_PER_MS
 PATIENCE_NS = NS_PER_S
 ROUND_LIMIT_NS = 2_500 * NS_PER_MS
 
+ENOUGH_ASKED = 3
+"""So often the TTL just below the destination is asked in a round before it counts as silent."""
+
 _TCP_FLOW = 10_000
 _EXPIRED = {4: 11, 6: 3}
 _UNREACHABLE = {4: 3, 6: 1}
@@ -480,7 +483,20 @@ class Sweep:
                 trace.ask_again_ns = None
                 yield from self._ask_again(trace, now_ns)
             if trace.end_ns is not None and now_ns >= trace.end_ns:
-                yield from self._end(trace, now_ns)
+                again = self._still_doubtful(trace)
+                for _ in range(again):
+                    yield from self._ask(trace, (trace.lowest or 1) - 1, now_ns)
+                if again:
+                    trace.end_ns = now_ns + trace.rtt_ns + trace.rtt_ns // 20 + SETTLE_NS
+                else:
+                    yield from self._end(trace, now_ns)
+
+    def _still_doubtful(self, trace: _Trace) -> int:
+        """Return how often the TTL just below the destination has yet to be asked before its silence is believed."""
+        if trace.lowest is None or trace.lowest == 1 or self._known(trace, trace.lowest - 1):
+            return 0
+        below = trace.lowest - 1
+        return max(ENOUGH_ASKED - len(trace.probes.get(below, ())), 0) if self._is_asked(trace.index, below) else 0
 
     def _ask_again(self, trace: _Trace, now_ns: int) -> Iterator[Action]:
         """Ask once more what is missing below the destination."""
@@ -492,7 +508,8 @@ class Sweep:
             if self._is_asked(trace.index, ttl):
                 yield from self._ask(trace, ttl, now_ns)
                 if ttl == last - 1:
-                    yield from self._ask(trace, ttl, now_ns)
+                    for _ in range(ENOUGH_ASKED - 2):
+                        yield from self._ask(trace, ttl, now_ns)
         if last - 1 in missing and trace.end_ns is not None:
             # A lost answer of the destination itself comes after a whole round trip.
             trace.end_ns = max(trace.end_ns, now_ns + trace.rtt_ns + trace.rtt_ns // 20 + SETTLE_NS)

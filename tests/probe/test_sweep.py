@@ -148,6 +148,27 @@ def test_hop_counts_are_right_in_spite_of_loss(loss_pct, rounds, seeds):
     assert wrong == 0
 
 
+def test_two_lost_answers_in_a_row_below_the_destination_do_not_lengthen_the_way():
+    lost = {("11", 0), ("12", 0), ("13", 0), ("12", 1)}
+    asked: dict[str, int] = {}
+
+    def drops(data):
+        # The bench's rules look at the payload; which TTL a packet has is told by the sweep itself.
+        ttl = str(sweep.probes[int.from_bytes(data[16:20], "big")].ttl)
+        asked[ttl] = asked.get(ttl, -1) + 1
+        return (ttl, asked[ttl]) in lost
+
+    ways = {
+        "192.0.2.1": straight_way(
+            hops=12, rtt_ms=100.0, silent=(11,), rules=(Rule(transport="udp", at=11, matches=drops),)
+        )
+    }
+    sweep = Sweep([Target(address="192.0.2.1")])
+    ((path,),) = run([sweep], VirtualNetwork(ways=ways), deadline_s=10)
+    assert path.path.hop_count == 12
+    assert asked["12"] >= 2
+
+
 @pytest.mark.parametrize("hops", [1, 2, 3, 4, 16, 17, 22, 23, 30])
 def test_ways_of_any_length_are_counted(hops):
     ways = {f"192.0.2.{n}": straight_way(hops=hops, rtt_ms=80.0, number=n, shared=min(3, hops - 1)) for n in (1, 2, 3)}
