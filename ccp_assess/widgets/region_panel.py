@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from typing import Any, Protocol
 
 import ipywidgets
@@ -118,7 +119,8 @@ class RegionPanel(Panel):
         self.look = ipywidgets.Dropdown(options=[(RECOMMENDED, ())], description="Look at", style=LABEL, layout=WIDE)
         self.budgets = ipywidgets.HTML()
         self._waiting: asyncio.TimerHandle | None = None
-        self._latest: Latest[dict[str, Any]] = Latest()
+        self._latest: Latest[tuple[dict[str, Any], float]] = Latest()
+        self._table_s = inf  # not known before the first change was worked out beside
         self._is_setting = False
         self._own = self._current = own
         self._document = self._own.to_document()
@@ -128,7 +130,6 @@ class RegionPanel(Panel):
         self._pictures: dict[tuple[str, ...], str] = {}
         self.box = self._arranged()
         self._set(weights, client.constraints)
-        self._table_s = self._show_quick()
         self._show_rest(self._document)
         for control in self._controls:
             control.observe(self._on_change, names="value")
@@ -270,27 +271,29 @@ class RegionPanel(Panel):
         for part in (self.sentences, self.tipping, self.budgets):
             part.value = waiting_html(part.value)
         if self._table_s <= SOON_S:
-            self._table_s = self._show_quick()
+            self._show_table()
         else:
             self.headline.value = headline_html(self._current, self._own)
             self.table.value = waiting_html(self.table.value)
         self._when_at_rest(self._work_out_rest)
 
-    def _show_quick(self) -> float:
-        """Show headline and table; return how long that took [s]."""
-        began = time.perf_counter()
+    def _show_table(self) -> None:
         self.headline.value = headline_html(self._current, self._own)
         self.table.value = ranking_html(self._current)
-        return time.perf_counter() - began
 
     def _work_out_rest(self) -> None:
         self._stop_waiting()
-        self._latest.ask(self._current.to_document, self._show_rest)
+        current = self._current
+        self._latest.ask(lambda: _worked_out(current), self._take_rest)
+
+    def _take_rest(self, answer: tuple[dict[str, Any], float]) -> None:
+        document, self._table_s = answer
+        self._show_rest(document)
 
     def _show_rest(self, document: dict[str, Any]) -> None:
         """Show what takes longer: sentences with their tipping points, map and budgets."""
         self._document = document
-        self._table_s = self._show_quick()
+        self._show_table()
         self.sentences.value = sentences_html(document["recommendation"]["sentences"])
         self.tipping.value = tipping_html(document)
         with self._as_one_change():
@@ -362,6 +365,14 @@ def show_region_panel(assessment: Any) -> RegionPanel:
     instances = max((len(o.regions) for o in ranked.outcomes if o.option.kind == "instances"), default=1)
     rank_again = partial(rank_prepared, ranked.prepared, instances=instances, offers=ranked.offers)
     return RegionPanel(assessment.client, rank_again, ranked)
+
+
+def _worked_out(ranking: Ranking) -> tuple[dict[str, Any], float]:
+    """Return the document of a ranking, and how long the numbers of its table took [s]."""
+    began = time.perf_counter()
+    ranking.probabilities  # noqa: B018 - it is kept with the ranking
+    took_s = time.perf_counter() - began
+    return ranking.to_document(), took_s
 
 
 def _slider(label: str, value: float) -> Slider:
