@@ -34,8 +34,12 @@ def main(words: Sequence[str] | None = None) -> None:
         full=given.full,
         endpoints=given.endpoints,
         instance=given.instance,
+        names_from=given.names_from,
         proxy=given.proxy,
+        pac=given.pac,
         source=given.source,
+        seconds=given.seconds,
+        asn_table=given.asn_table,
     )
     try:
         document = probe_round(options, _tell if sys.stderr.isatty() else None)
@@ -63,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--endpoints", type=Path, help="a table that stands in for the Regions (CSV)")
     parser.add_argument("--instance", help="alias of an instance whose own names are tested too")
     parser.add_argument("--proxy", help="HOST:PORT instead of the proxy in force, or `direct`")
+    parser.add_argument("--names-from", type=Path, help="log, capture or list with the names behind wildcards")
+    parser.add_argument("--pac", help="address or file of a proxy script; evaluated where pypac is installed")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of the trains of --full [s]")
+    parser.add_argument("--asn-table", type=Path, help="table of autonomous systems, for the owners of hops")
     parser.add_argument("--source", help="local address to send from")
     parser.add_argument("--out", type=Path, help="where the JSON is written")
     return parser
