@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ccp_assess.assess.captures import CaptureAssessment
-from ccp_assess.fleet.schema import KEY, NO_DAY, ROW_INSTANT, TABLES, arrow_schema
+from ccp_assess.fleet.schema import KEY, NO_DAY, ROW_INSTANT, TABLES, arrow_schema, site_key
 from ccp_assess.units import NS_PER_S
 
 ROW_GROUP_ROWS = 131_072
@@ -63,7 +63,8 @@ def tables_of_captures(assessment: CaptureAssessment, client: str, site_id: str,
     """
     rows: dict[str, list[dict[str, Any]]] = {name: assessment.rows(name) for name in ("calls", "streams", "endpoints")}
     started = {row["call_id"]: row["start_time"] for row in rows["calls"]}
-    rows["captures"] = assessment.to_document(with_transactions=False)["captures"]
+    key = site_key(client, site_id)
+    rows["captures"] = [{**row, "site_key": key} for row in assessment.to_document(with_transactions=False)["captures"]]
     begin = min((row["first_time"] for row in rows["captures"] if row["first_time"]), default=None)
     rows["findings"] = [
         {
@@ -152,6 +153,7 @@ def _seconds(assessment: CaptureAssessment, client: str, site_id: str) -> Any:
         "client": pa.repeat(pa.scalar(client), len(rows)),
         "site_id": pa.repeat(pa.scalar(site_id), len(rows)),
         "day": pa.array((time_us // _US_PER_DAY).astype(np.int32)).cast(pa.date32()),
+        "site_key": pa.repeat(pa.scalar(site_key(client, site_id), pa.int64()), len(rows)),
         "time": pa.array(time_us).cast(pa.timestamp("us")),
         "call_id": words(call_ids),
         "ssrc": words(f"0x{stream.ssrc:08x}" for _, stream in streams),

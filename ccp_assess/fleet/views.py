@@ -61,7 +61,9 @@ left join (
 """
 
 
-_PROVIDERS = """left join (
+_SITES = "join (select distinct client, site_id, site_key from captures) using (site_key)"
+
+_PROVIDERS = f"""{_SITES} left join (
   select client, site_id, coalesce(s.provider, 'AS' || a.provider_asn, 'unknown') as provider
   from (select client, site_id, max(provider) as provider from sites group by all) s
   full join (
@@ -71,7 +73,7 @@ _PROVIDERS = """left join (
 VIEWS: dict[str, tuple[str, str]] = {
     "worst_sites": (
         "sites by the jitter, loss and round trip of received audio, worst first",
-        f"select * from ({_quality('client, site_id', 'client, site_id')}) "
+        f"select * from ({_quality('client, site_id', 'site_key', _SITES)}) "
         "order by loss_pct + late_pct desc nulls last, jitter_p95_ms desc nulls last, client, site_id",
     ),
     "by_hour": (
@@ -80,7 +82,7 @@ VIEWS: dict[str, tuple[str, str]] = {
     ),
     "by_provider": (
         "the same by provider: column `provider` of sites.csv, else the first network on the path of the probes",
-        f"select * from ({_quality('provider', 'client, site_id', _PROVIDERS)}) order by provider",
+        f"select * from ({_quality('provider', 'site_key', _PROVIDERS)}) order by provider",
     ),
     "region_comparison": (
         "Regions per site by the round trips of the probes, best first",
@@ -102,7 +104,8 @@ create macro before_after(since) as table
 select * from ({
     _quality(
         "client, site_id, period",
-        "client, site_id, case when time < since then 'before' else 'after' end as period",
+        "site_key, case when time < since then 'before' else 'after' end as period",
+        _SITES,
     )
 }) order by client, site_id, period desc
 """

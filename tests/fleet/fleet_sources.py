@@ -75,6 +75,8 @@ def local_scheduler() -> str:
     """Start two workers once for all tests of a process; they end with it."""
     from distributed import LocalCluster
 
-    cluster = LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=50)
+    cluster = LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=50
+    )
     atexit.register(cluster.close)
     return str(cluster.scheduler_address)
