@@ -21,6 +21,7 @@ import ipywidgets
 from ccp_assess.client import read_client
 from ccp_assess.errors import CcpAssessError
 from ccp_assess.probe.monitoring import by_hour, round_trip_ms
+from ccp_assess.probe.page import write_page
 from ccp_assess.probe.round_files import append_round, read_rounds
 from ccp_assess.probe.rounds import RoundOptions, probe_round
 from ccp_assess.probe.targets import offered_regions
@@ -55,8 +56,8 @@ class PathPanel(Panel):
     ----------
     regions, endpoints, full, rounds, site
         What is measured, how thoroughly, how often, and where this computer stands.
-    start
-        Button.
+    start, page
+        Buttons: measure from this computer; write the page that agents open in their own browser.
     table
         All Regions, nearest first, after every round.
     region, hops
@@ -86,6 +87,7 @@ class PathPanel(Panel):
             options=[("no site", ""), *_sites(folder)], description="This is site", style=LABEL, layout=WIDE
         )
         self.start = button("Measure", is_primary=True)
+        self.page = button("Page for agents")
         self.table, self.diagnoses = ipywidgets.HTML(), ipywidgets.HTML()
         self.said, self.hops, self.by_hour = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
         self.region = ipywidgets.Dropdown(options=[], description="Hop by hop", style=LABEL, layout=WIDE)
@@ -98,7 +100,7 @@ class PathPanel(Panel):
             "The way to every Region",
             [
                 row(left, right),
-                row(self.start, self.job.box),
+                row(self.start, self.page, self.job.box),
                 self.said,
                 self.table,
                 self.diagnoses,
@@ -109,6 +111,7 @@ class PathPanel(Panel):
             ],
         )
         self.start.on_click(self._on_start)
+        self.page.on_click(self._on_page)
         self.region.observe(self._on_region, names="value")
 
     def show(self, documents: Sequence[dict[str, Any]]) -> None:
@@ -167,6 +170,24 @@ class PathPanel(Panel):
         self.documents.clear()
         self.said.value = ""
         self.job.start(work, "reaching the Regions")
+
+    def _on_page(self, _button: object) -> None:
+        """Write the page that tests the Regions from an agent's own browser."""
+        table, site = self.endpoints.value.strip(), self.site.value
+        name = "probe.html" if not site else f"probe-{''.join(c for c in site if c.isalnum() or c in '-_')[:40]}.html"
+        try:
+            written = write_page(
+                self._folder / name,
+                regions=tuple(self.regions.value),
+                endpoints=table or None,
+                site_id=site or None,
+            )
+        except (CcpAssessError, OSError) as error:
+            self.said.value = said_html(str(error))
+            return
+        self.said.value = said_html(
+            f"{written.name} is in the client folder: send it to the agents; what it saves goes into probes/."
+        )
 
     def _path(self) -> Path:
         place = self._folder / "probes"

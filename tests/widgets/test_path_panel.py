@@ -90,6 +90,19 @@ def test_what_was_chosen_reaches_the_measuring(tmp_path: Path) -> None:
     assert (asked[0].regions, asked[0].endpoints, asked[0].full) == (("eu-west-2",), Path("own.csv"), True)
 
 
+def test_the_page_for_agents_is_written_into_the_client_folder(panel: PathPanel, tmp_path: Path) -> None:
+    panel.regions.value = ("eu-west-2",)
+    panel.page.click()
+    assert "send it to the agents" in panel.said.value
+    text = (tmp_path / "probe.html").read_text("utf-8")
+    assert "eu-west-2" in text
+    assert "af-south-1" not in text
+    panel.endpoints.value = "<b>no-such-table.csv"
+    panel.page.click()
+    assert "does not exist" in panel.said.value
+    assert "<b>no" not in panel.said.value
+
+
 def test_hop_by_hop_a_silent_hop_says_so_and_the_choice_stays_over_rounds(panel: PathPanel) -> None:
     panel.show([document(1, 10.0)])
     panel.region.value = "us-east-1"
