@@ -37,6 +37,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.selection
 	$(BIN)/python -m benchmarks.probing
 	$(BIN)/python -m benchmarks.reaching
+	$(BIN)/python -m benchmarks.fleet
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python tools/fuzz_parsers.py --seconds 300

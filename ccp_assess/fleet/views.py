@@ -40,24 +40,25 @@ def _quality(keys: str, counted_by: str, renamed: str = "") -> str:
     received = "from seconds where direction <> 'out'"
     over = f"partition by {keys}"
 
-    def walked(counts: str) -> str:
+    def walked(counts: str, sums: str) -> str:
         return (
             f"select *, sum(n) over ({over} order by v nulls last) as c, "
             f"sum(n) filter (where v is not null) over ({over}) as t "
-            f"from (select {keys}, v, {_SUMS_OF_SUMS} from {counts} {renamed} group by all)"
+            f"from (select {keys}, v, {sums} from {counts} {renamed} group by all)"
         )
 
     return f"""
 with jitters as materialized (select {counted_by}, jitter_10us as v, {_SUMS} {received} group by all),
 trips as materialized (
-  select {counted_by}, rtt_media_10us as v, {_SUMS} {received} and rtt_media_10us is not null group by all)
+  select {counted_by}, rtt_media_10us as v, count(*) as n {received} and rtt_media_10us is not null group by all)
 select * from (
   select {keys}, sum(n)::bigint as seconds, sum(packets)::bigint as packets, sum(lost)::bigint as lost,
     round(100.0 * sum(lost) / nullif(sum(packets) + sum(lost), 0), 4) as loss_pct,
     round(100.0 * sum(late) / nullif(sum(packets), 0), 4) as late_pct, {_picks("jitter")}
-  from ({walked("jitters")}) group by {keys})
+  from ({walked("jitters", _SUMS_OF_SUMS)}) group by {keys})
 left join (
-  select {keys}, {_picks("rtt")}, max(t)::bigint as rtt_n from ({walked("trips")}) group by {keys}) using ({keys})
+  select {keys}, {_picks("rtt")}, max(t)::bigint as rtt_n
+  from ({walked("trips", "sum(n) as n")}) group by {keys}) using ({keys})
 """
 
 
@@ -101,13 +102,10 @@ order by client, site_id, rank nulls last, region_code
 
 BEFORE_AFTER = f"""
 create macro before_after(since) as table
-select * from ({
-    _quality(
-        "client, site_id, period",
-        "site_key, case when time < since then 'before' else 'after' end as period",
-        _SITES,
-    )
-}) order by client, site_id, period desc
+select client, site_id, case when is_before then 'before' else 'after' end as period,
+  * exclude (client, site_id, is_before)
+from ({_quality("client, site_id, is_before", "site_key, time < since as is_before", _SITES)})
+order by client, site_id, is_before desc
 """
 """Table function: ``select * from before_after(timestamp '2026-11-01')`` [UTC]."""
 
