@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import CancelledError as FutureCancelledError
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +22,7 @@ from ccp_assess.fleet.work import do_unit
 Progress = Callable[[str, int, int], None]
 _ROUNDS = 12
 _LEAST_WAITING = 4
+_LOST = "the scheduler was lost; what was finished is kept: run the same command again when it is back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +153,12 @@ class _Round:
     def run(self) -> int:
         """Do all of it; return how many units were done."""
         distributed = need("distributed")
+        try:
+            return self._work(distributed)
+        except (distributed.comm.CommClosedError, CancelledError, FutureCancelledError) as error:
+            raise FleetError(_LOST) from error
+
+    def _work(self, distributed: Any) -> int:
         while self._waiting or self._running:
             self._lease.check()
             self._check_scheduler()
@@ -191,6 +200,4 @@ class _Round:
 
     def _check_scheduler(self) -> None:
         if self._client.status != "running":
-            raise FleetError(
-                "the scheduler was lost; what was finished is kept: run the same command again when it is back"
-            )
+            raise FleetError(_LOST)

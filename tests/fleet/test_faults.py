@@ -223,3 +223,38 @@ def test_a_bucket_that_answers_503_and_late_gives_the_tables_of_a_calm_one(tmp_p
         for table in ("calls", "streams", "seconds", "findings", "endpoints"):
             question = f"select * from {table} order by all"  # noqa: S608
             assert far.ask(question).rows == near.ask(question).rows
+
+
+def test_a_scheduler_that_is_lost_is_told_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    source = make_source(tmp_path / "acme", sites=3, days=4)
+    program = (
+        "import sys, time\n"
+        "from distributed import LocalCluster\n"
+        "if __name__ == '__main__':\n"
+        "    c = LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address='127.0.0.1:0')\n"
+        "    print(c.scheduler_address, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    script = tmp_path / "cluster.py"
+    script.write_text(program.replace("processes=False", "host='127.0.0.1'"))
+    cluster = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert cluster.stdout is not None
+    address = cluster.stdout.readline().strip()
+    units = tmp_path / "out" / "units"
+
+    def kill_after_the_first_unit() -> None:
+        while not (units.is_dir() and any(units.glob("*.json"))):
+            time.sleep(0.02)
+        cluster.kill()
+
+    killer = threading.Thread(target=kill_after_the_first_unit)
+    killer.start()
+    try:
+        with pytest.raises(CcpAssessError, match="the scheduler was lost"):
+            run_fleet(str(source), str(tmp_path / "out"), Engine(scheduler=address))
+    finally:
+        killer.join()
+        cluster.communicate()
+    run(source, tmp_path / "out")
+    run(source, tmp_path / "calm")
+    assert tree(tmp_path / "out") == tree(tmp_path / "calm")
