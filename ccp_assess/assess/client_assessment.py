@@ -301,7 +301,12 @@ def assess_client(
 
 
 def _masked(assessment: ClientAssessment, mask: Mask) -> ClientAssessment:
-    """Mask what came out of files: their names, the texts about them, the names seen on the wire."""
+    """Mask what came out of files: their names, the texts about them, the names seen on the wire and in diaries."""
+    agents = {
+        str(cell["agent"]): None for entry in assessment.witnesses for cell in entry["document"].get("heat_map") or ()
+    }
+    people = {name: f"Agent {number}" for number, name in enumerate(agents, start=1) if name.strip(" _-")}
+    mask = replace(mask, names={**people, **mask.names})
     return replace(
         assessment,
         client=replace(assessment.client, folder=FOLDER),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -48,7 +49,11 @@ def record(
         raise typer.BadParameter("name the file to write", param_hint="--out")
     from ccp_assess.capture.record import start_recording
     from ccp_assess.cli.output import print_json
+    from ccp_assess.probe.computer import virtual_desktop, where_to_record
 
+    elsewhere = where_to_record(virtual_desktop(os.environ))
+    if elsewhere:
+        typer.echo(elsewhere, err=True)
     recording = start_recording(
         out,
         interface=interface,

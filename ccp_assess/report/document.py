@@ -224,6 +224,7 @@ def _pictures(assessment: Any, calls: list[dict[str, Any]]) -> dict[str, Any]:
             {"call": series.call, "drawn": pictures.call_picture(series, index)}
             for index, series in enumerate(content.worst_series(calls))
         ],
+        "diary": pictures.diary_picture(assessment),
         "ports": pictures.ports_picture(assessment),
         "access": pictures.access_picture(assessment),
         "sizes": pictures.size_picture(allowlist_sizes(chosen_regions(assessment.ranking))),

@@ -286,6 +286,39 @@ def size_picture(rows: list[dict[str, Any]]) -> Drawn | None:
     )
 
 
+def diary_picture(assessment: Any) -> Drawn | None:
+    """Draw how many troubles agents wrote down in each hour of the day.
+
+    Parameters
+    ----------
+    assessment
+        The assessment.
+
+    Returns
+    -------
+    picture
+        ``None`` without a diary.
+    """
+    counts: dict[str, dict[int, int]] = {}
+    for entry in assessment.witnesses:
+        for cell in entry["document"].get("heat_map") or ():
+            hours = counts.setdefault(str(cell["agent"]), {})
+            hours[cell["hour"]] = hours.get(cell["hour"], 0) + cell["reports"]
+    if not counts:
+        return None
+    seen = sorted({hour for hours in counts.values() for hour in hours})
+    table = {agent: {f"{hour:02d} h": counts[agent].get(hour, 0) for hour in seen} for agent in sorted(counts)}
+    figure, _ = figures.draw_heat_map(table, title="Troubles that agents wrote down, by hour of the day [count]")
+    who = ", ".join(f"{clean(agent, 40)} {sum(hours.values())}" for agent, hours in sorted(counts.items())[:20])
+    return _drawn(
+        figure,
+        key="diary",
+        title="Troubles in the agents' diaries",
+        description=f"Heat map of agents and hours; reports in all: {who}.",
+        caption="Troubles that agents wrote down: who, and at which hour. Clusters point to what happens by the clock.",
+    )
+
+
 def ports_picture(assessment: Any) -> Drawn | None:
     """Draw which ports the rules open.
 

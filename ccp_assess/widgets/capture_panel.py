@@ -12,6 +12,7 @@ Every control is an ordinary widget::
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from html import escape
@@ -25,6 +26,7 @@ from ccp_assess.capture.record import Recording, RecordResult, start_recording
 from ccp_assess.capture.recording.interfaces import addresses_by_interface
 from ccp_assess.client import read_client
 from ccp_assess.errors import CcpAssessError
+from ccp_assess.probe.computer import virtual_desktop, where_to_record
 from ccp_assess.regions import read_regions
 from ccp_assess.report.style import INK, PART_COLOURS
 from ccp_assess.report.words import clean, number
@@ -57,6 +59,8 @@ class CapturePanel(Panel):
         Whose call it is, and what the file is called.
     start, stop
         Buttons.
+    where
+        On which device to record, where that is not this one: with a virtual desktop.
     counts, timeline
         How it stands, and packets a second as they come.
     calls
@@ -98,6 +102,7 @@ class CapturePanel(Panel):
         self.stop = button("Stop and read it")
         self.stop.disabled = True
         self.counts, self.said = ipywidgets.HTML(), ipywidgets.HTML()
+        self.where = ipywidgets.HTML(said_html(where_to_record(virtual_desktop(os.environ)) or ""))
         self.timeline = Timeline(clock="Seconds since the recording began")
         self.calls = ipywidgets.VBox([])
         self.job: Job[tuple[RecordResult, CaptureAssessment | None]] = Job(self._show_result)
@@ -107,6 +112,7 @@ class CapturePanel(Panel):
             "capture",
             "Record a test call",
             [
+                self.where,
                 row(left, right),
                 row(self.start, self.stop, self.job.box),
                 self.said,

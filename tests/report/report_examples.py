@@ -458,10 +458,21 @@ def assessment(**changes: Any) -> Any:
             "Uplink loss cannot be seen in a capture taken at the agent.",
             "Hop counts from Manila and the United Kingdom are unknown: no path was traced.",
         ),
+        "witnesses": (
+            {"site_id": "LIS", "file": "logs/LIS__diary.csv", "document": {"kind": "diary", "heat_map": diary()}},
+        ),
         "joined": ({"site_id": "LIS", "document": {"calls": [joined_call()]}},),
         "assessed_at": "2026-11-23T03:00:00Z",
     }
     return SimpleNamespace(**{**base, **changes})
+
+
+def diary() -> list[dict[str, Any]]:
+    """Return what two agents wrote down, one of them with a hostile name."""
+    return [
+        {"agent": "Ana", "hour": 9, "reports": 3, "worst_severity": 2, "symptoms": {"L": 3}},
+        {"agent": "<script>Bo", "hour": 14, "reports": 1, "worst_severity": 1, "symptoms": {"E": 1}},
+    ]
 
 
 def joined_call() -> dict[str, Any]:

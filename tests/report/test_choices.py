@@ -108,3 +108,10 @@ def test_witnesses_of_a_call_stand_side_by_side_and_their_contradictions_are_nam
     assert "Loss towards the agent 3.1 %, from the agent 1.25 %." in page
     assert "They differ: the &lt;i&gt;log&lt;/i&gt; says 0.9 %" in page
     assert "contact &lt;b&gt;7f6036a3" in page
+
+
+def test_what_agents_wrote_down_is_a_heat_map_of_agents_and_hours():
+    page = render_report(assessment(), sections=["calls"])
+    assert "reports in all: &lt;script&gt;Bo 1, Ana 3" in page
+    assert "<script>Bo" not in page
+    assert "diaries" not in render_report(assessment(witnesses=()), sections=["calls"])

@@ -165,3 +165,10 @@ def test_in_a_notebook_the_panel_looks_by_itself(panel: CapturePanel, monkeypatc
 
     asyncio.run(record())
     assert "packets in" in panel.said.value
+
+
+def test_on_a_virtual_desktop_the_panel_says_on_which_device_to_record(tmp_path, monkeypatch):
+    monkeypatch.setenv("SESSIONNAME", "ICA-TCP#7")
+    assert "thin client" in show_capture_panel(tmp_path).where.value
+    monkeypatch.setenv("SESSIONNAME", "Console")
+    assert show_capture_panel(tmp_path).where.value == ""

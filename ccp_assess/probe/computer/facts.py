@@ -141,6 +141,32 @@ def virtual_desktop(environment: Mapping[str, str]) -> str | None:
     return "remote_desktop" if session.startswith("rdp-") else None
 
 
+def where_to_record(kind: str | None) -> str | None:
+    """Say on which device a test call is recorded, where that is not this one.
+
+    Parameters
+    ----------
+    kind
+        Of :func:`virtual_desktop`.
+
+    Returns
+    -------
+    sentence
+        ``None`` on a computer of one's own.
+
+    Examples
+    --------
+    >>> where_to_record(None) is None, "thin client" in where_to_record("citrix")
+    (True, True)
+    """
+    if kind is None:
+        return None
+    return (
+        f"This is a virtual desktop ({kind.replace('_', ' ')}): with audio offload (optimised media) the voice leaves "
+        "the thin client or local computer, so record there; without it, record here."
+    )
+
+
 def computer_document(computer: Computer) -> dict[str, Any]:
     """Return the facts as plain values for a probe document.
 
