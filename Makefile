@@ -20,7 +20,7 @@ test: $(VENV)/.dev
 	$(MAKE) --no-print-directory check
 	$(BIN)/python tools/make_kit.py
 	$(BIN)/python -m pytest -m "not long and not browser" -n 2 --dist loadfile
-	$(BIN)/python -m pytest -m "browser and not long"
+	$(BIN)/python -m pytest -m "browser and not long" -n 2 --dist loadfile
 
 test-long: $(VENV)/.dev
 	sh tools/system_packages.sh

@@ -56,6 +56,14 @@ def tool() -> Any:
     return require_tool
 
 
+@pytest.fixture(scope="session")
+def play() -> Generator[Any, None, None]:
+    """Start Playwright once for a process: its synchronous form cannot be started beside itself."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="missing tool: playwright")
+    with playwright.sync_playwright() as started:
+        yield started
+
+
 @pytest.fixture
 def shared() -> Path:
     """Return the folder of real data beside the checkout."""

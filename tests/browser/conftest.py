@@ -201,7 +201,7 @@ def voila(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
+def browser(play: Any) -> Iterator[Any]:
     """Start headless Chromium once."""
     chromium = next(
         (path for name in ("chromium", "chromium-browser", "google-chrome", "chrome") if (path := shutil.which(name))),
@@ -209,13 +209,11 @@ def browser() -> Iterator[Any]:
     )
     if chromium is None:
         pytest.skip("missing tool: chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="missing tool: playwright")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=chromium, args=BROWSER_ARGUMENTS)
-        try:
-            yield started
-        finally:
-            started.close()
+    started = play.chromium.launch(executable_path=chromium, args=BROWSER_ARGUMENTS)
+    try:
+        yield started
+    finally:
+        started.close()
 
 
 def _new_visit(browser: Any, url: str) -> Visit:

@@ -79,8 +79,7 @@ def office(tool, tmp_path):
             subprocess.run([ip, "netns", "del", name], check=False)
 
 
-def test_a_recorded_call_is_read_with_its_region_and_numbers(office, tool, tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api")
+def test_a_recorded_call_is_read_with_its_region_and_numbers(office, tool, play, tmp_path):
     tool("dumpcap")
     agent, browser = office
     path = tmp_path / "call.pcapng"
@@ -89,14 +88,13 @@ def test_a_recorded_call_is_read_with_its_region_and_numbers(office, tool, tmp_p
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as recording:
         assert recording.stderr is not None
         assert "Recording on eth0" in recording.stderr.readline()  # found by the route to the Region
-        with playwright.sync_playwright() as player:
-            chromium = player.chromium.launch(
-                executable_path=str(browser),
-                args=["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"],
-            )
-            page = chromium.new_page()
-            seen = page.evaluate(CALL, RELAY)
-            chromium.close()
+        chromium = play.chromium.launch(
+            executable_path=str(browser),
+            args=["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"],
+        )
+        page = chromium.new_page()
+        seen = page.evaluate(CALL, RELAY)
+        chromium.close()
         out, error = recording.communicate(timeout=90)
     assert seen["state"] == "connected"
     assert recording.returncode == 0, error

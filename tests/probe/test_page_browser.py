@@ -12,7 +12,6 @@ import pytest
 from bench_wan import bench
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from playwright.sync_api import sync_playwright
 
 from ccp_assess.probe.imports import parse_probe_bytes
 from ccp_assess.probe.page import read_verdicts, write_page
@@ -131,9 +130,8 @@ def chromium(bench_needs):
 
 
 @pytest.fixture(scope="module")
-def driver(chromium):
-    with sync_playwright() as started:
-        yield started
+def driver(chromium, play):
+    return play
 
 
 @pytest.fixture(scope="module")

@@ -26,15 +26,12 @@ _CONTRAST = """() => {
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(play):
     if find_browser() is None:
         pytest.skip("missing tool: chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
-        yield opened
-        opened.close()
+    opened = play.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+    yield opened
+    opened.close()
 
 
 @pytest.mark.parametrize("example", [assessment, hostile])
