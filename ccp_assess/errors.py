@@ -88,10 +88,6 @@ class ProbeError(CcpAssessError, OSError):
     """A measurement could not be made at all (no answer is data, not an error)."""
 
 
-class ProbePermissionError(ProbeError, PermissionError):
-    """A measurement needs a right that this user lacks; the text says how to get exactly that right."""
-
-
 class RecordingError(CcpAssessError, OSError):
     """A call cannot be recorded; the text says what to do."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import tempfile
@@ -64,6 +65,23 @@ def write_whole(path: Path, content: str | bytes, *, mode: int = OPEN_MODE) -> N
     """
     with whole_file(path, mode=mode) as file:
         file.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the checksum of a file, read in pieces.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    digest
+        SHA-256 in hexadecimal digits.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 KEY_BYTES = 32

@@ -19,6 +19,29 @@ LIGHT_IN_FIBRE_KM_PER_MS = 200.0
 """Speed of light in optical fibre [km/ms]: about 0.66 c, as in the directness measure of SLAC's PingER project."""
 
 
+def rounded(value: float | None, digits: int = 4) -> float | None:
+    """Round a number that may be unknown.
+
+    Parameters
+    ----------
+    value
+        The number; ``None`` stays unknown.
+    digits
+        Digits after the point (count).
+
+    Returns
+    -------
+    value
+        Rounded.
+
+    Examples
+    --------
+    >>> rounded(1.23456), rounded(None)
+    (1.2346, None)
+    """
+    return None if value is None else round(value, digits)
+
+
 def ms_from_ns(duration_ns: int) -> float:
     """Convert nanoseconds to milliseconds.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -871,20 +870,3 @@ def _trips_by_second(
         key: tuple(round(sum(values) / len(values), 4) if values else None for values in levels)  # type: ignore[misc]
         for key, levels in result.items()
     }
-
-
-def count_outcomes(assessment: CaptureAssessment) -> dict[str, int]:
-    """Count calls with media and failed ones.
-
-    Parameters
-    ----------
-    assessment
-        Of a capture.
-
-    Returns
-    -------
-    counts
-        ``media`` and ``failed``.
-    """
-    counts = Counter("failed" if entry.call.failure else "media" for entry in assessment.calls)
-    return {"media": counts["media"], "failed": counts["failed"]}

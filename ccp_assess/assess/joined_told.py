@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ccp_assess.traffic.limits import read_limits
-from ccp_assess.units import NS_PER_MS, NS_PER_S, Severity, rfc3339_from_ns
+from ccp_assess.units import NS_PER_MS, NS_PER_S, Severity, rfc3339_from_ns, rounded
 
 Side = Literal["workstation", "way_in", "way_out", "both_ways", "none", "unknown"]
 
@@ -105,17 +105,17 @@ class Telling:
             "in": {
                 "packets": self.in_packets,
                 "lost": self.in_lost,
-                "loss_pct": _rounded(self.in_loss_pct),
-                "jitter_ms": _rounded(self.in_jitter_ms),
+                "loss_pct": rounded(self.in_loss_pct),
+                "jitter_ms": rounded(self.in_jitter_ms),
             },
             "out": {
                 "packets": self.out_packets,
                 "lost": self.out_lost,
-                "loss_pct": _rounded(self.out_loss_pct),
-                "jitter_ms": _rounded(self.out_jitter_ms),
+                "loss_pct": rounded(self.out_loss_pct),
+                "jitter_ms": rounded(self.out_jitter_ms),
             },
-            "rtt_ms": _rounded(self.rtt_ms),
-            "rtt_relay_ms": _rounded(self.rtt_relay_ms),
+            "rtt_ms": rounded(self.rtt_ms),
+            "rtt_relay_ms": rounded(self.rtt_relay_ms),
             "outcome": self.outcome,
             "errors": list(self.errors),
             "quality_score": self.quality_score,
@@ -188,9 +188,9 @@ class Together:
             Loss in each direction with who says it, the side, and the sentence.
         """
         return {
-            "in_loss_pct": _rounded(self.in_loss_pct),
+            "in_loss_pct": rounded(self.in_loss_pct),
             "in_from": self.in_from,
-            "out_loss_pct": _rounded(self.out_loss_pct),
+            "out_loss_pct": rounded(self.out_loss_pct),
             "out_from": self.out_from,
             "side": self.side,
             "severity": self.severity,
@@ -242,7 +242,7 @@ def conclude(tellings: Sequence[Telling]) -> Together:
         side=side,
         severity="critical" if grave == "critical" else "warning" if grave == "warning" else None,
         text=told.strip(),
-        evidence={"in_loss_pct": _rounded(in_pct), "out_loss_pct": _rounded(out_pct), "side": side},
+        evidence={"in_loss_pct": rounded(in_pct), "out_loss_pct": rounded(out_pct), "side": side},
     )
 
 
@@ -359,7 +359,7 @@ def _about_round_trip(tellings: Sequence[Telling]) -> Iterable[Contradiction]:
             if abs(first - second) > max(_MORE_RTT_MS, max(first, second) / 4):
                 yield Contradiction(
                     measure="rtt_ms",
-                    values={one.file: _rounded(first), other.file: _rounded(second)},
+                    values={one.file: rounded(first), other.file: rounded(second)},
                     text=f"The median round trip is {first:.0f} ms by {_NAMES[one.kind]} and {second:.0f} ms by "
                     f"{_NAMES[other.kind]}: the one times connectivity checks, the other RTCP reports, which wait in "
                     "the browser when the workstation is busy; or the path changed within the call.",
@@ -392,17 +392,13 @@ def _about_quality(tellings: Sequence[Telling]) -> Iterable[Contradiction]:
     if judged and len(measured) == 2 and limit.severity_of(worst) is None:
         yield Contradiction(
             measure="quality_issues",
-            values={record.file: list(record.quality_issues or ()), "measured_loss_pct": _rounded(worst)},
+            values={record.file: list(record.quality_issues or ()), "measured_loss_pct": rounded(worst)},
             text=f"The contact record has HighPacketLoss, but no more than {worst:.2f} % is lost in either direction.",
         )
     elif not judged and limit.severity_of(worst) == "critical":
         yield Contradiction(
             measure="quality_issues",
-            values={record.file: list(record.quality_issues or ()), "measured_loss_pct": _rounded(worst)},
+            values={record.file: list(record.quality_issues or ()), "measured_loss_pct": rounded(worst)},
             text=f"The contact record has no HighPacketLoss, but {worst:.2f} % is lost in one direction; AWS does not "
             "publish from where on it says so.",
         )
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)

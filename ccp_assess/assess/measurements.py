@@ -73,12 +73,6 @@ def _of_probe(document: ProbeDocument, probe: RegionProbe) -> Iterator[SiteMeasu
         yield replace(seen, rtt_ms=tuple(float(ms) for ms in connects if ms is not None), via="tcp")
 
 
-def _via(stated: Any) -> Via | None:
-    """Return how our own document says its round trips were taken."""
-    known: dict[str, Via] = {"stun": "stun", "tcp": "tcp"}
-    return known.get(str(stated))
-
-
 def measurements_from_captures(captures: Iterable[tuple[str | None, dict[str, Any]]]) -> tuple[SiteMeasurement, ...]:
     """Take the relay's round trips and the inbound loss out of captured calls.
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from ccp_assess.paths import Hop, Path
 from ccp_assess.ranges import IpRanges
+from ccp_assess.units import rounded
 
 AMAZON_SYSTEMS = frozenset({16_509, 14_618, 8_987, 7_224, 38_895})
 """AS numbers of Amazon and AWS (RIPE, ARIN and APNIC registries)."""
@@ -72,16 +73,16 @@ class DelaySplit:
     def to_document(self) -> dict[str, Any]:
         """Return what JSON can hold."""
         return {
-            "total_ms": _rounded(self.total_ms),
+            "total_ms": rounded(self.total_ms, 3),
             **{
-                part.name: {"ms": _rounded(part.ms), "low_ms": _rounded(part.low_ms), "high_ms": _rounded(part.high_ms)}
+                part.name: {
+                    "ms": rounded(part.ms, 3),
+                    "low_ms": rounded(part.low_ms, 3),
+                    "high_ms": rounded(part.high_ms, 3),
+                }
                 for part in self.parts
             },
         }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
 
 
 def isotonic(values: Sequence[float], weights: Sequence[float]) -> list[float]:

@@ -8,6 +8,7 @@ from typing import Any
 from ccp_assess.probe.diagnoses import Diagnosis
 from ccp_assess.probe.records import NameAnswer, ReachFound, RegionReach, RelayFound, TcpFound, WayFound
 from ccp_assess.probe.verdicts_reach import judge_tcp, judge_udp
+from ccp_assess.units import rounded
 
 REGIONAL_ROLES = frozenset({"api", "signalling", "other"})
 """Services that stand in the Region itself; what comes from CloudFront is answered by an edge nearby."""
@@ -156,10 +157,6 @@ def stands_in_region(one: TcpFound) -> bool:
     return one.tls is None or not (one.tls.intercepted or one.tls.trusted is False)
 
 
-def _ms(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
-
-
 def _servers_first(answers: Sequence[NameAnswer]) -> list[NameAnswer]:
     """Put the server's own word before the system's, which does not tell why a name does not resolve."""
     order = {name: number for number, name in enumerate(dict.fromkeys(answer.name for answer in answers))}
@@ -172,7 +169,7 @@ def _dns(answer: NameAnswer) -> dict[str, Any]:
         "type": answer.type,
         "answers": list(answer.answers),
         "rcode": answer.rcode,
-        "response_ms": _ms(answer.response_ms),
+        "response_ms": rounded(answer.response_ms, 3),
         "resolver": answer.resolver,
         "via": answer.via,
         "tries": answer.tries,
@@ -188,11 +185,11 @@ def _tcp(one: TcpFound) -> dict[str, Any]:
         "role": one.role,
         "address": one.address,
         "outcome": one.outcome,
-        "connect_ms": _ms(one.connect_ms),
-        "connects_ms": [_ms(ms) for ms in one.connects_ms],
+        "connect_ms": rounded(one.connect_ms, 3),
+        "connects_ms": [rounded(ms, 3) for ms in one.connects_ms],
         "error": one.error,
         "reporter": one.reporter,
-        "tls_ms": _ms(tls.handshake_ms) if tls else None,
+        "tls_ms": rounded(tls.handshake_ms, 3) if tls else None,
         "tls_outcome": tls.outcome if tls else None,
         "tls_error": (tls.error or tls.verify_error) if tls else None,
         "tls_version": tls.version if tls else None,
@@ -207,7 +204,7 @@ def _tcp(one: TcpFound) -> dict[str, Any]:
         "http_asked": http.asked if http else None,
         "http_outcome": http.outcome if http else None,
         "http_status": http.status if http else None,
-        "http_ms": _ms(http.response_ms) if http else None,
+        "http_ms": rounded(http.response_ms, 3) if http else None,
         "clock_offset_s": http.clock_offset_s if http else None,
         "proxy": met.proxy if met else None,
         "proxy_source": met.source if met else None,
@@ -223,9 +220,9 @@ def _relay(one: RelayFound) -> dict[str, Any]:
         "address": one.address,
         "port": one.port,
         "transport": one.transport,
-        "binding_rtt_ms": [_ms(rtt) for rtt in one.binding_rtt_ms],
+        "binding_rtt_ms": [rounded(rtt, 3) for rtt in one.binding_rtt_ms],
         "allocate": one.allocate,
-        "allocate_rtt_ms": [_ms(rtt) for rtt in one.allocate_rtt_ms],
+        "allocate_rtt_ms": [rounded(rtt, 3) for rtt in one.allocate_rtt_ms],
         "allocate_error": one.error_code,
         "mapped_address": one.mapped_address,
         "mapped_port": one.mapped_port,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +14,10 @@ from typing import Any
 
 from ccp_assess import __version__
 from ccp_assess.errors import CcpAssessError
+from ccp_assess.files import write_whole
 from ccp_assess.probe.rounds import RoundOptions, probe_round
 from ccp_assess.probe.shown import document_lines
+from ccp_assess.terminal import printable
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -44,16 +45,16 @@ def main(words: Sequence[str] | None = None) -> None:
     try:
         document = probe_round(options, _tell if sys.stderr.isatty() else None)
         out = given.out or Path(file_name(document))
-        _write(out, document)
+        write_whole(out, json.dumps(document, indent=1, allow_nan=False) + "\n")
     except CcpAssessError as error:
-        sys.exit(f"probe: {_printable(str(error))}")
+        sys.exit(f"probe: {printable(str(error))}")
     except OSError as error:
-        sys.exit(f"probe: {_printable(str(error.filename or ''))}: {error.strerror or error}")
+        sys.exit(f"probe: {printable(str(error.filename or ''))}: {error.strerror or error}")
     except KeyboardInterrupt:
         sys.exit("probe: interrupted; nothing was written")
     for line in document_lines(document):
-        print(_printable(line))  # noqa: T201 - this is a command
-    print(f"\nPlease send this file back: {_printable(str(out))}")  # noqa: T201 - the same
+        print(printable(line))  # noqa: T201 - this is a command
+    print(f"\nPlease send this file back: {printable(str(out))}")  # noqa: T201 - the same
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,19 +100,5 @@ def file_name(document: dict[str, Any]) -> str:
     return f"{site + '__' if site else ''}probe-{moment}Z.json"
 
 
-def _write(path: Path, document: dict[str, Any]) -> None:
-    """Write beside the place first: the file is whole or it is not there."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 def _tell(what: str, done: int, total: int) -> None:
-    print(f"{_printable(what)} ({done} of {total}) ...", file=sys.stderr)  # noqa: T201 - this is a command
-
-
-def _printable(text: str) -> str:
-    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode("ascii") for mark in text)
+    print(f"{printable(what)} ({done} of {total}) ...", file=sys.stderr)  # noqa: T201 - this is a command

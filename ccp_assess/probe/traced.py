@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ccp_assess.paths import Hop, Path, Technique
-from ccp_assess.units import NS_PER_MS
+from ccp_assess.units import NS_PER_MS, rounded
 
 Kind = Literal["expired", "destination", "unreachable"]
 
@@ -154,17 +154,17 @@ class ProbedPath:
             },
             "traffic_classes": [list(one) for one in self.traffic_classes],
             "error": self.error,
-            "elapsed_ms": _rounded(self.elapsed_ms),
+            "elapsed_ms": rounded(self.elapsed_ms),
             "hops": [
                 {
                     "ttl": hop.ttl,
                     "address": hop.address,
                     "sent": hop.sent,
                     "received": hop.received,
-                    "rtt_ms": [_rounded(rtt) for rtt in hop.rtts_ms],
-                    "rtt_min_ms": _rounded(hop.rtt_min_ms),
-                    "rtt_avg_ms": _rounded(hop.rtt_avg_ms),
-                    "rtt_max_ms": _rounded(hop.rtt_max_ms),
+                    "rtt_ms": [rounded(rtt) for rtt in hop.rtts_ms],
+                    "rtt_min_ms": rounded(hop.rtt_min_ms),
+                    "rtt_avg_ms": rounded(hop.rtt_avg_ms),
+                    "rtt_max_ms": rounded(hop.rtt_max_ms),
                     "asn": hop.asn,
                     "shared": hop.ttl in self.shared_ttls,
                     "addresses": list(hop.addresses),
@@ -225,10 +225,6 @@ def path_from_document(target: Target, document: dict[str, Any]) -> ProbedPath:
         error=document["error"],
         elapsed_ms=document["elapsed_ms"],
     )
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
 
 
 def merge_probes(

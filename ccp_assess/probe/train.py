@@ -39,9 +39,6 @@ PACKET_BYTES = 172
 """UDP payload of a voice packet: 20 ms of Opus or G.711 with RTP header (RFC 3551); a multiple of 4, as STUN needs."""
 
 BARE_BYTES = stun.HEADER_BYTES
-EXPEDITED = 46 << 2
-"""Traffic class of DSCP EF, with which a softphone may mark its voice (RFC 3246)."""
-
 FORGOTTEN_NS = 60 * NS_PER_MS
 LISTEN_NS = 3 * NS_PER_S
 FIRST_TRIES_NS = (0, 150 * NS_PER_MS, 450 * NS_PER_MS)

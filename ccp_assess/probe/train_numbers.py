@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from ccp_assess.probe.intervals import LossInterval, loss_interval, rate_limit_chance
-from ccp_assess.units import NS_PER_MS
+from ccp_assess.units import NS_PER_MS, rounded
 
 LATE_AFTER_MS = 1_000.0
 """An answer after this is late: no call waits for it."""
@@ -169,46 +169,42 @@ class TrainNumbers:
             "lost": self.lost,
             "late": self.late,
             "send_failed": self.send_failed,
-            "loss_pct": _rounded(self.loss.loss_pct),
-            "loss_ci95_pct": [_rounded(low), _rounded(high)],
+            "loss_pct": rounded(self.loss.loss_pct),
+            "loss_ci95_pct": [rounded(low), rounded(high)],
             "loss_method": self.loss.method,
             "bursts": self.loss.bursts,
             "longest_burst": self.loss.longest_burst,
-            "mean_burst": _rounded(self.loss.mean_burst),
+            "mean_burst": rounded(self.loss.mean_burst),
             "few_bursts": self.loss.few_bursts,
             "duplicates": self.duplicates,
             "reordered": self.reordered,
-            "rtt_min_ms": _rounded(self.rtt_min_ms),
-            "rtt_p50_ms": _rounded(self.rtt_p50_ms),
-            "rtt_p95_ms": _rounded(self.rtt_p95_ms),
-            "rtt_p99_ms": _rounded(self.rtt_p99_ms),
-            "rtt_max_ms": _rounded(self.rtt_max_ms),
-            "jitter_ms": _rounded(self.jitter_ms),
-            "ipdv_mean_ms": _rounded(self.ipdv_mean_ms),
-            "pdv_p95_ms": _rounded(self.pdv_p95_ms),
+            "rtt_min_ms": rounded(self.rtt_min_ms),
+            "rtt_p50_ms": rounded(self.rtt_p50_ms),
+            "rtt_p95_ms": rounded(self.rtt_p95_ms),
+            "rtt_p99_ms": rounded(self.rtt_p99_ms),
+            "rtt_max_ms": rounded(self.rtt_max_ms),
+            "jitter_ms": rounded(self.jitter_ms),
+            "ipdv_mean_ms": rounded(self.ipdv_mean_ms),
+            "pdv_p95_ms": rounded(self.pdv_p95_ms),
             "reply_ttls": list(self.reply_ttls),
             "mapped": [f"{address}:{port}" for address, port in self.mapped],
             "control_sent": self.control_sent,
             "control_lost": self.control_lost,
             "rate_limit_p": self.rate_limit_p,
             "rate_limited": self.rate_limited,
-            "kernel_stamped_pct": _rounded(self.kernel_stamped_pct),
+            "kernel_stamped_pct": rounded(self.kernel_stamped_pct),
             "packet_bytes": self.packet_bytes,
             "calls": self.calls,
             "prohibited_by": self.prohibited_by,
             "self_inflicted": {
                 "spoiled": self.self_inflicted.spoiled,
                 "reasons": list(self.self_inflicted.reasons),
-                "late_sends_pct": _rounded(self.self_inflicted.late_sends_pct),
-                "worst_send_ms": _rounded(self.self_inflicted.worst_send_ms),
+                "late_sends_pct": rounded(self.self_inflicted.late_sends_pct),
+                "worst_send_ms": rounded(self.self_inflicted.worst_send_ms),
                 "overflowed": self.self_inflicted.overflowed,
                 "clock_steps": self.self_inflicted.clock_steps,
             },
         }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
 
 
 def nearest_rank(ordered: Sequence[float], percent: float) -> float | None:

@@ -17,7 +17,6 @@ from ccp_assess.ranges import IpRanges
 
 LARGEST_CLOCK_OFFSET_S = 5.0
 """A common parser of CCP logs calls a skew of 5 s an error."""
-GRAVE_CLOCK_OFFSET_S = 300.0
 PROVEN_REQUESTS, PROVEN_ADDRESSES, PROVEN_SPAN_MS = 12, 2, 2000.0
 """What a proof of "UDP blocked" takes; less is likely only."""
 TURN_REQUESTS = 4

@@ -7,7 +7,6 @@ until it is handed over: folders 0700, files 0600.
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ccp_assess.errors import CaptureError
-from ccp_assess.files import PRIVATE_FOLDER_MODE, PRIVATE_MODE, write_whole
+from ccp_assess.files import PRIVATE_FOLDER_MODE, PRIVATE_MODE, sha256_of_file, write_whole
 from ccp_assess.report import content
 from ccp_assess.report.assumptions import assumption_rows
 from ccp_assess.report.budgets import site_budgets
@@ -179,16 +178,12 @@ def _manifest(assessment: Any, root: Path, written: Iterable[Path]) -> Row:
         "valid_until": content.valid_until(assessment.assessed_at),
         "versions": dict(content.versions()),
         "files": [
-            {"path": path.relative_to(root).as_posix(), "bytes": path.stat().st_size, "sha256": _sha256(path)}
+            {"path": path.relative_to(root).as_posix(), "bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
             for path in sorted(written)
         ],
         "inputs": content.input_files(assessment),
         "reference": content.reference_rows(),
     }
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _copy_captures(client: Any, folder: Path, *, is_original: bool) -> list[Path]:

@@ -16,7 +16,6 @@ from ccp_assess.traffic.names import DNS_PORT
 from ccp_assess.wire import quic, tls
 from ccp_assess.wire.datagram import Datagram
 
-_TAG_BYTES = 16
 _MOST_DATAGRAMS = 16
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import platform
 from datetime import date, timedelta
 from importlib import metadata, resources
@@ -12,6 +11,7 @@ from typing import Any
 
 from ccp_assess import __version__
 from ccp_assess.csvtext import read_rows
+from ccp_assess.files import sha256_of_file
 
 VALID_DAYS = 90
 """How long a report is offered as current [days]: AWS announces new address ranges 30 days ahead, and routes move."""
@@ -41,14 +41,9 @@ def input_files(assessment: Any) -> list[dict[str, Any]]:
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
     return [
-        {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": _sha256(path)}
+        {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
         for path in files[:500]
     ]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def reference_rows() -> list[dict[str, Any]]:
