@@ -20,6 +20,9 @@ PRIVATE_MODE = 0o600
 PRIVATE_FOLDER_MODE = 0o700
 """Permissions of what its owner alone should read: recordings, evidence."""
 
+_STEM_CHARACTERS = 40
+"""Of a file's name in that of its draft: a name may be as long as the file system allows, its draft's no longer."""
+
 
 @contextmanager
 def whole_file(path: Path, *, mode: int = OPEN_MODE) -> Iterator[BinaryIO]:
@@ -35,10 +38,16 @@ def whole_file(path: Path, *, mode: int = OPEN_MODE) -> Iterator[BinaryIO]:
     Yields
     ------
     file
-        To write to. If anything goes wrong meanwhile, no trace of it stays.
+        To write to. If anything goes wrong meanwhile, no trace of it stays. What is no plain file (a pipe, a terminal,
+        the null device) is written to as it is and never replaced; of a link the file that it leads to is replaced.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("wb") as file:
+            yield file
+        return
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:_STEM_CHARACTERS]}.")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

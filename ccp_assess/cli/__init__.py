@@ -11,14 +11,47 @@ import gc
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from ccp_assess import __version__
 from ccp_assess.errors import CcpAssessError
 
+
+@contextmanager
+def _endings() -> Iterator[None]:
+    """Say how a job ended that someone else ended; typer calls a closed pipe a failure, and says nothing on Ctrl-C."""
+    try:
+        yield
+        sys.stdout.flush()  # a pipe that closed early shows here at the latest, not when Python ends
+    except BrokenPipeError:  # `| head` has read what it wanted: nothing is wrong
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.stderr.write("ccp-assess: interrupted; what was finished is kept\n")
+        sys.exit(130)
+
+
+class _Commands(TyperGroup):
+    """The commands, with our own words for a closed pipe and for Ctrl-C."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _endings():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _endings():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
     name="ccp-assess",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -45,6 +78,8 @@ def main() -> None:
     _register()
     gc.enable()
     atexit.register(gc.freeze)  # the system takes all memory back at once: no last search for garbage in it
+    nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+    sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere  # None where who started us closed them
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a Windows console's code page must not end a job
             stream.reconfigure(errors="backslashreplace")
@@ -55,18 +90,12 @@ def main() -> None:
 
         sys.stderr.write(f"ccp-assess: {printable(str(error))}\n")
         sys.exit(1)
-    except BrokenPipeError:  # `| head` closed the pipe: nothing is wrong
-        sys.stderr.close()
-        sys.exit(0)
     except OSError as error:
         from ccp_assess.cli.output import printable
 
         where = f"{error.filename}: " if error.filename else ""
         sys.stderr.write(f"ccp-assess: {printable(f'{where}{error.strerror or error}')}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("ccp-assess: interrupted; what was finished is kept\n")
-        sys.exit(130)
     except Exception as error:
         if os.environ.get("CCP_ASSESS_TRACEBACK"):
             raise
