@@ -8,7 +8,7 @@ bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ccp_assess.fleet.schema import TABLES
 from ccp_assess.fleet.sources import Place
 
 FORMAT = 1
+_AT_A_TIME = 256
 
 
 def part_path(table: str, client: str, site_id: str, day: str, key: str) -> str:
@@ -71,6 +72,21 @@ class Dataset:
             return None
         return bytes(data)
 
+    def get_many(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Read files by path; from a bucket many at a time, since each answer has a way to travel."""
+        if self.place.local is not None:
+            for path in paths:
+                yield path, self.get(path)
+            return
+        for begin in range(0, len(paths), _AT_A_TIME):
+            some = paths[begin : begin + _AT_A_TIME]
+            found = self.place.fs.cat([self.place.full(path) for path in some], on_error="return")
+            for path in some:
+                data = found.get(self.place.full(path))
+                if isinstance(data, Exception) and not isinstance(data, FileNotFoundError):
+                    raise data
+                yield path, data if isinstance(data, bytes) else None
+
     def names(self, folder: str) -> list[str]:
         """List the files below a folder, by path below the dataset."""
         self.place.fs.invalidate_cache()
@@ -115,10 +131,7 @@ class Dataset:
     def units(self) -> dict[str, dict[str, Any]]:
         """Read the records of all units that are done, by key."""
         records = {}
-        for path in self.names("units"):
-            if not path.endswith(".json"):
-                continue
-            data = self.get(path)
+        for path, data in self.get_many([path for path in self.names("units") if path.endswith(".json")]):
             try:
                 record = json.loads(data or b"")
                 records[record["key"]] = record

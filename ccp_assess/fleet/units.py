@@ -3,7 +3,7 @@
 Rotated files follow each other without a pause, and calls run across them: they are one unit and are read as one
 capture. Files with a silence of `SILENCE_NS` between them are different units. When a file ends is only known once it
 was read, so the plan is a guess that is verified: units that turn out to touch, or to share a stream, are joined and
-read again.
+read again. Probes do not depend on each other: their units are small, so that a new file costs few others.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ References
 ----------
 RFC 8656, section 7.2: at most 3,600 s is suggested.
 """
+
+_PROBES_PER_UNIT = 32
+"""Files of a unit of probes on the average."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +101,19 @@ def plan_units(
         by_site[file.client, file.site_id, file.kind].append(file)
     units = []
     for (_, _, kind), members in sorted(by_site.items()):
-        groups = _groups(members, spans, joined) if kind == "captures" else [members]
+        groups = _groups(members, spans, joined) if kind == "captures" else _batches(members)
         units += [Unit(files=tuple(sorted(group, key=lambda file: file.path))) for group in groups]
     return units
+
+
+def _batches(files: list[SourceFile]) -> list[list[SourceFile]]:
+    """Cut the list of files where a name says so by its hash: a further file moves no other cut."""
+    batches: list[list[SourceFile]] = [[]]
+    for file in sorted(files, key=lambda file: file.path):
+        batches[-1].append(file)
+        if hashlib.sha256(file.path.encode("utf-8", "surrogateescape")).digest()[0] < 256 // _PROBES_PER_UNIT:
+            batches.append([])
+    return [batch for batch in batches if batch]
 
 
 def _groups(
