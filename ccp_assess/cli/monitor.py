@@ -21,6 +21,10 @@ def monitor(
     full: Annotated[bool, typer.Option("--full", help="Rounds with proofs, trains, NAT and packet sizes.")] = False,
     endpoints: Annotated[Path | None, typer.Option(help="Table that stands in for the Regions (CSV).")] = None,
     proxy: Annotated[str | None, typer.Option(help="HOST:PORT instead of the proxy in force, or 'direct'.")] = None,
+    pac: Annotated[str | None, typer.Option(help="URL or file of a proxy script (PAC).")] = None,
+    bench: Annotated[
+        bool, typer.Option("--bench", help="What --endpoints holds is a test bench, and no service.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="JSON Lines that the rounds are appended to.")] = Path("monitor.jsonl"),
     show: Annotated[bool, typer.Option("--show", help="Measure nothing; show what --out holds by hour.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the hours as JSON.")] = False,
@@ -34,7 +38,15 @@ def monitor(
     from ccp_assess.probe.rounds import RoundOptions, probe_round
 
     if not show:
-        options = RoundOptions(regions=tuple(region or ()), site_id=site, full=full, endpoints=endpoints, proxy=proxy)
+        options = RoundOptions(
+            regions=tuple(region or ()),
+            site_id=site,
+            full=full,
+            endpoints=endpoints,
+            proxy=proxy,
+            pac=pac,
+            vantage="bench" if bench else None,
+        )
         every_s, whole_s = seconds(every), seconds(whole)
         if whole_s < every_s:
             raise typer.BadParameter(f"--for {whole} is shorter than one round's --every {every}")

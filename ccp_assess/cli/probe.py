@@ -29,6 +29,9 @@ def measure(
     calls: Annotated[int, typer.Option(min=1, max=100, help="Trains at once to each Region (--full).")] = 1,
     idle: Annotated[float, typer.Option(min=0.0, max=600.0, help="Longest silence for a NAT (--full) [s].")] = 30.0,
     asn_table: Annotated[Path | None, typer.Option(help="Table of autonomous systems, for the hops' owners.")] = None,
+    bench: Annotated[
+        bool, typer.Option("--bench", help="What --endpoints holds is a test bench, and no service.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the JSON document to this file.")] = None,
 ) -> None:
@@ -57,6 +60,7 @@ def measure(
         calls=calls,
         idle_s=idle,
         asn_table=asn_table,
+        vantage="bench" if bench else None,
     )
     with progress_bar() as report:
         document = probe_round(options, report)

@@ -22,7 +22,7 @@ Tell = Callable[[dict[str, Any], int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class World:
     """What a monitor asks of the world, so that a test can play eight hours in a moment.
 
     Parameters
@@ -50,7 +50,7 @@ def monitor(
     every_s: float,
     for_s: float,
     tell: Tell | None = None,
-    world: Surroundings | None = None,
+    world: World | None = None,
 ) -> int:
     """Repeat a round over a shift and append each to a file.
 
@@ -73,7 +73,7 @@ def monitor(
         Documents appended (count). A round that the computer slept through is not made up for: the next document's
         ``notes`` say how many are missing, and whether the network changed meanwhile.
     """
-    world = world or Surroundings()
+    world = world or World()
     planned = max(1, int(for_s // every_s))
     done, before = 0, None
     for number, missed in slots(every_s, planned, world):
@@ -91,7 +91,7 @@ def monitor(
     return done
 
 
-def slots(every_s: float, planned: int, world: Surroundings | None = None) -> Iterator[tuple[int, int]]:
+def slots(every_s: float, planned: int, world: World | None = None) -> Iterator[tuple[int, int]]:
     """Wait for the beginning of one round after another.
 
     Parameters
@@ -108,7 +108,7 @@ def slots(every_s: float, planned: int, world: Surroundings | None = None) -> It
     number, missed
         Which round begins, and how many before it are past.
     """
-    world = world or Surroundings()
+    world = world or World()
     began, number = world.now_s(), 0
     while number < planned:
         _wait_until(began + every_s * (number + (SPREAD * world.chance() if number else 0.0)), world)
@@ -121,7 +121,7 @@ def slots(every_s: float, planned: int, world: Surroundings | None = None) -> It
         number += 1
 
 
-def _wait_until(moment_s: float, world: Surroundings) -> None:
+def _wait_until(moment_s: float, world: World) -> None:
     """Sleep in steps of a minute at most: the clock may be set, and a lid may be closed."""
     while (left := moment_s - world.now_s()) > 0:
         world.sleep_s(min(left, 60.0))

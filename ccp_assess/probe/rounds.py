@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 import time
 from collections.abc import Sequence
@@ -28,6 +29,18 @@ from ccp_assess.probe.verdicts_reach import ReachView
 from ccp_assess.probe.verdicts_way import WayView
 from ccp_assess.probe.ways import FULL_ROUNDS, Effort, Progress, delay_parts, measure_ways, trace_relays, with_owners
 from ccp_assess.ranges import read_ranges
+
+BENCH_NETWORKS = tuple(
+    ipaddress.ip_network(block)
+    for block in (
+        *("127.0.0.0/8", "::1/128"),
+        *("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20"),
+        *("198.18.0.0/15", "2001:2::/48"),
+    )
+)
+"""Loopback, documentation and benchmarking (RFC 6890, RFC 9637): what answers there is nobody's service but a bench."""
+
+VANTAGES = ("workstation", "bench")
 
 UNDISTURBED_S = 0.8
 """So long reaching is left alone [s]."""
@@ -61,6 +74,8 @@ class RoundOptions:
         Longest silence that a NAT is tried with [s].
     asn_table
         File that says which autonomous system an address belongs to.
+    vantage
+        One of ``VANTAGES``; ``None`` for ``bench`` where ``endpoints`` led to nothing but :data:`BENCH_NETWORKS`.
     """
 
     regions: tuple[str, ...] = ()
@@ -76,6 +91,7 @@ class RoundOptions:
     calls: int = 1
     idle_s: float = 30.0
     asn_table: Path | None = None
+    vantage: str | None = None
 
 
 def targets_of(options: RoundOptions) -> tuple[RegionTargets, ...]:
@@ -170,11 +186,31 @@ def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict
         time=began.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         total_ms=total_ms,
         host=host_facts()
+        | {"vantage": options.vantage or (vantage_of(reach) if options.endpoints else "workstation")}
         | {"computer": computer_document(computer), "requirements": held_against_requirements(computer)},
         ways=ways,
         parts={code: delay_parts(way) for code, way in ways.items()},
         notes=proxies.notes,
     )
+
+
+def vantage_of(reach: ReachFound) -> str:
+    """Tell whether a round reached the service or what stands in for it on a bench.
+
+    Parameters
+    ----------
+    reach
+        The round of reaching.
+
+    Returns
+    -------
+    vantage
+        One of ``VANTAGES``.
+    """
+    relays = {one.address for region in reach.regions for one in region.relays}
+    reached = relays | {one.address for region in reach.regions for one in region.tcp if one.address}
+    on_bench = [any(ipaddress.ip_address(a) in block for block in BENCH_NETWORKS) for a in reached]
+    return "bench" if on_bench and all(on_bench) else "workstation"
 
 
 def _trace_later(

@@ -14,18 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccp_assess.errors import ParseError
-from ccp_assess.probe.monitoring import Surroundings, by_hour, monitor, round_trip_ms, slots
+from ccp_assess.probe.monitoring import World, by_hour, monitor, round_trip_ms, slots
 from ccp_assess.probe.round_files import append_round, read_rounds
 
 
-class World:
+class Clockwork:
     """A clock that only sleeping moves, and a lid that may close."""
 
     def __init__(self, *, closed: tuple[float, float] | None = None, chance: float = 0.0) -> None:
         self.now, self.closed, self.addresses = 1_000_000.0, closed, ["192.0.2.1"]
-        self.surroundings = Surroundings(
-            now_s=lambda: self.now, sleep_s=self.sleep, own_address=self.address, chance=lambda: chance
-        )
+        self.world = World(now_s=lambda: self.now, sleep_s=self.sleep, own_address=self.address, chance=lambda: chance)
 
     def sleep(self, duration_s: float) -> None:
         self.now += duration_s
@@ -41,23 +39,23 @@ def document(rtt=20.0, time_text="2026-11-23T09:05:00Z", **more):
 
 
 def test_a_shift_of_eight_hours_has_a_round_every_five_minutes(tmp_path):
-    world, starts = World(chance=1.0), []
+    clockwork, starts = Clockwork(chance=1.0), []
 
     def measure():
-        starts.append(world.now)
-        world.now += 2.0
+        starts.append(clockwork.now)
+        clockwork.now += 2.0
         return document()
 
     file = tmp_path / "of a shift" / "m.jsonl"
-    assert monitor(measure, file, every_s=300, for_s=28_800, world=world.surroundings) == 96
+    assert monitor(measure, file, every_s=300, for_s=28_800, world=clockwork.world) == 96
     assert [round(start - starts[0]) for start in starts[1:4]] == [330, 630, 930]  # at random up to a tenth late
     assert len(read_rounds(file).documents) == 96
 
 
 def test_rounds_that_the_computer_slept_through_are_told_and_not_made_up_for(tmp_path):
     began = 1_000_000.0
-    world = World(closed=(began + 650, began + 3_700))
-    done = monitor(document, tmp_path / "m.jsonl", every_s=300, for_s=6_000, world=world.surroundings)
+    clockwork = Clockwork(closed=(began + 650, began + 3_700))
+    done = monitor(document, tmp_path / "m.jsonl", every_s=300, for_s=6_000, world=clockwork.world)
     rounds = read_rounds(tmp_path / "m.jsonl").documents
     assert done == len(rounds) == 20 - 9
     told = [row for row in rounds if row["notes"]]
@@ -66,26 +64,26 @@ def test_rounds_that_the_computer_slept_through_are_told_and_not_made_up_for(tmp
 
 
 def test_a_computer_that_sleeps_past_the_end_measures_no_more(tmp_path):
-    world = World(closed=(1_000_400.0, 2_000_000.0))
-    assert monitor(document, tmp_path / "m.jsonl", every_s=300, for_s=6_000, world=world.surroundings) == 2
+    clockwork = Clockwork(closed=(1_000_400.0, 2_000_000.0))
+    assert monitor(document, tmp_path / "m.jsonl", every_s=300, for_s=6_000, world=clockwork.world) == 2
 
 
 def test_a_changed_network_is_told(tmp_path):
-    world = World()
-    world.addresses = ["192.0.2.1", "192.0.2.1", "10.8.0.2", None]
-    monitor(document, tmp_path / "m.jsonl", every_s=60, for_s=240, world=world.surroundings)
+    clockwork = Clockwork()
+    clockwork.addresses = ["192.0.2.1", "192.0.2.1", "10.8.0.2", None]
+    monitor(document, tmp_path / "m.jsonl", every_s=60, for_s=240, world=clockwork.world)
     notes = [row["notes"] for row in read_rounds(tmp_path / "m.jsonl").documents]
     assert [len(row) for row in notes] == [0, 0, 1, 1]
 
 
 @given(st.lists(st.floats(0, 5000), max_size=12), st.floats(0, 1))
 def test_rounds_are_numbered_in_order_and_none_is_counted_twice(takes, chance):
-    world = World(chance=chance)
+    clockwork = Clockwork(chance=chance)
     seen, missed_all = [], 0
-    for number, missed in slots(300.0, 20, world.surroundings):
+    for number, missed in slots(300.0, 20, clockwork.world):
         seen.append(number)
         missed_all += missed
-        world.now += takes.pop() if takes else 0.0
+        clockwork.now += takes.pop() if takes else 0.0
     assert seen == sorted(set(seen))
     assert len(seen) + missed_all <= 20
 
@@ -176,3 +174,20 @@ def test_kill_9_in_the_middle_of_a_shift_keeps_every_finished_round(tmp_path):
     finished = out.read_bytes().count(b"\n")
     assert finished >= 2
     assert len(read_rounds(out).documents) >= finished
+
+
+def test_a_monitor_takes_a_proxy_script_and_a_bench_as_the_single_round_does(tmp_path):
+    table = tmp_path / "endpoints.csv"
+    table.write_text(
+        "region_code,role,host,port,transport,address\neu-west-2,media_relay,turn.test,9,udp,127.0.0.1\n",
+        encoding="utf-8",
+    )
+    out, script = tmp_path / "m.jsonl", tmp_path / "none.pac"
+    words = ["monitor", "--endpoints", table, "--every", "1s", "--for", "1s", "--out", out, "--pac", script, "--bench"]
+    done = subprocess.run(
+        [sys.executable, "-m", "ccp_assess", *map(str, words)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (round_,) = read_rounds(out).documents
+    assert round_["host"]["vantage"] == "bench"
+    assert any("none.pac" in note for note in round_["notes"])

@@ -12,6 +12,8 @@ import pytest
 from loopback_servers import relay, serving_datagrams
 
 from ccp_assess.probe.imports import probe_document_json, read_probe_file
+from ccp_assess.probe.records import ReachFound, RegionReach, RelayFound
+from ccp_assess.probe.rounds import vantage_of
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = "region_code,role,host,port,transport,address\n"
@@ -53,6 +55,7 @@ def test_one_json_document_as_the_contract_says(bench):
     assert document["site_id"] == "LIS"
     assert document["time"].endswith("Z")
     assert {"os", "privileged", "vantage"} <= document["host"].keys()
+    assert document["host"]["vantage"] == "bench"  # all its addresses are of this computer
     london, virginia = document["regions"]
     assert (london["region_code"], london["via"], london["judgement"]["udp"]) == ("eu-west-2", "stun", "open")
     relay_row = london["relay"]
@@ -113,6 +116,25 @@ def test_bad_input_is_one_sentence_and_nothing_is_measured_or_written(tmp_path, 
     assert "Traceback" not in done.stderr
     assert status == 2 or len(done.stderr.strip().splitlines()) == 1
     assert not place.exists()
+
+
+@pytest.mark.parametrize(
+    ("addresses", "vantage"),
+    [
+        (["127.0.0.1", "::1"], "bench"),
+        (["198.51.100.7", "198.18.0.1", "2001:db8::9"], "bench"),
+        (["127.0.0.1", "15.193.5.10"], "workstation"),
+        (["10.20.0.1"], "workstation"),  # a client's own network is no bench unless it is said
+        ([], "workstation"),
+    ],
+)
+def test_what_only_leads_to_addresses_of_nobody_is_a_bench(addresses, vantage):
+    relays = tuple(
+        RelayFound(host="turn.lab", address=address, port=3478, transport="udp", binding_rtt_ms=(1.0,))
+        for address in addresses
+    )
+    region = RegionReach(region_code="eu-west-2", names=(), tcp=(), relays=relays)
+    assert vantage_of(ReachFound(regions=(region,), complete=True)) == vantage
 
 
 def test_an_interrupted_round_ends_at_once_and_leaves_no_file(bench, tmp_path):
