@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
 app = typer.Typer(no_args_is_help=True, help="Assess captures of many sites into one dataset.")
@@ -68,3 +70,27 @@ def check(
             typer.echo(printable(problem))
     if problems:
         raise typer.Exit(1)
+
+
+@app.command()
+def certificates(
+    out: Path = typer.Option(..., "--out", help="Folder that shall hold them."),
+    days: int = typer.Option(30, "--days", min=1, max=825, help="How long they are valid."),
+) -> None:
+    """Make an authority of a cluster's own, and certificates for its scheduler, its workers and for `fleet run`."""
+    from datetime import UTC, datetime
+
+    from ccp_assess.fleet.certificates import write_certificates
+
+    write_certificates(out, now=datetime.now(UTC), days=days)
+    typer.echo(
+        f"Valid for {days} days. Who holds a .key can run programs on every worker. The commands of the cluster:\n"
+        + "\n".join(
+            f"  {command} --tls-ca{file} {out}/ca.pem --tls-cert {out}/{name}.pem --tls-key {out}/{name}.key"
+            for command, file, name in (
+                ("dask scheduler --protocol tls --dashboard-address 127.0.0.1:8787", "-file", "scheduler"),
+                ("dask worker tls://SCHEDULER:8786 --nthreads 1", "-file", "worker"),
+                ("ccp-assess fleet run SOURCE --out DEST --scheduler tls://SCHEDULER:8786", "", "client"),
+            )
+        )
+    )

@@ -7,10 +7,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ccp_assess.fleet.certificates import check_certificate
 from ccp_assess.fleet.needs import FleetError, need
+from ccp_assess.fleet.units import PART_BYTES
+
+_WORKERS_WAIT_S = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +30,11 @@ class Engine:
     workers
         How many then; ``None`` for one per processor.
     ca, certificate, key
-        Files of TLS; none for Dask's own configuration.
+        Files of TLS; none for those that Dask's own configuration names.
     insecure
         Whether a scheduler on another machine may be spoken to in the clear.
+    part_bytes
+        Larger units are read in parts of this size [bytes].
     """
 
     scheduler: str | None = None
@@ -35,6 +43,7 @@ class Engine:
     certificate: str | None = None
     key: str | None = None
     insecure: bool = False
+    part_bytes: int = PART_BYTES
 
 
 def check_address(address: str, *, insecure: bool) -> None:
@@ -91,12 +100,15 @@ def connect(engine: Engine) -> Iterator[Any]:
     """
     distributed = need("distributed")
     need("dask").config.set({"distributed.comm.timeouts.connect": "10s", "distributed.worker.daemon": True})
-    security = _security(distributed, engine)
     if engine.scheduler is None:
+        if any((engine.ca, engine.certificate, engine.key)):
+            raise FleetError("--tls-ca, --tls-cert and --tls-key are for a scheduler elsewhere; give --scheduler too")
         cluster = distributed.LocalCluster(
             n_workers=engine.workers or os.cpu_count() or 1,
             threads_per_worker=1,
             processes=True,
+            protocol="tls",  # other users of this machine reach its loopback too
+            security=distributed.Security.temporary(),
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
             silence_logs=50,
@@ -104,25 +116,60 @@ def connect(engine: Engine) -> Iterator[Any]:
         with cluster, distributed.Client(cluster, set_as_default=False) as client:
             yield client
         return
-    check_address(engine.scheduler, insecure=engine.insecure)
-    try:
-        client = distributed.Client(engine.scheduler, security=security, set_as_default=False, timeout=10)
-    except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:
-        text = (str(error) or type(error).__name__).splitlines()[0]
-        raise FleetError(f"{engine.scheduler}: no scheduler answers there ({text})") from error
-    with client:
+    with _client_of(distributed, engine, engine.scheduler) as client:
         yield client
 
 
-def _security(distributed: Any, engine: Engine) -> Any:
+def _client_of(distributed: Any, engine: Engine, address: str) -> Any:
+    """Reach a scheduler that has workers."""
+    check_address(address, insecure=engine.insecure)
+    security = _security(distributed, engine, address)
+    try:
+        client = distributed.Client(address, security=security, set_as_default=False, timeout=10)
+    except (OSError, TimeoutError, ValueError, RuntimeError, TypeError, AssertionError) as error:
+        raise FleetError(f"{address}: {_why(error, address)}") from error
+    try:
+        client.wait_for_workers(1, timeout=_WORKERS_WAIT_S)
+    except (TimeoutError, distributed.TimeoutError) as error:
+        client.close()
+        raise FleetError(
+            f"{address}: the scheduler has no workers; start some with `dask worker {address}` and run this again"
+        ) from error
+    return client
+
+
+def _why(error: BaseException, address: str) -> str:
+    """Say in one sentence why a scheduler could not be reached."""
+    texts = []
+    cause: BaseException | None = error
+    while cause is not None:
+        texts.append(str(cause))
+        cause = cause.__cause__ or cause.__context__
+    told = " ".join(texts).casefold()
+    if "certificate_verify_failed" in told:
+        return "its certificate is not of the authority in --tls-ca, or has expired; use the files of its own cluster"
+    if "wrong_version_number" in told or "cannot convert to ssl" in told:
+        return "no TLS is spoken there; was it started with --protocol tls and the three --tls files?"
+    if address.startswith("tls") and any(word in told for word in ("alert", "eof occurred", "reset by peer", "closed")):
+        return "it refuses the certificate in --tls-cert; use the files that were made for its own cluster"
+    if address.startswith("tcp") and ("reset by peer" in told or "closed" in told):
+        return "it does not speak in the clear; write tls:// and give --tls-ca, --tls-cert and --tls-key"
+    return f"no scheduler answers there ({(texts[0] or type(error).__name__).splitlines()[0]})"
+
+
+def _security(distributed: Any, engine: Engine, address: str) -> Any:
     given = (engine.ca, engine.certificate, engine.key)
-    if not any(given):
+    if address.startswith("tcp"):
+        if any(given):
+            raise FleetError(f"{address}: certificates are for tls://, and tcp:// is in the clear; write tls://")
         return None
-    if not all(given):
-        raise FleetError("TLS needs all three: --tls-ca, --tls-cert and --tls-key")
+    if not any(given):  # Dask's own configuration may name them
+        known = distributed.Security()
+        given = (known.tls_ca_file, known.tls_client_cert, known.tls_client_key)
+    ca, certificate, key = given
+    if not (ca and certificate and key):
+        raise FleetError(f"{address}: TLS needs all three: --tls-ca, --tls-cert and --tls-key")
+    check_certificate(Path(certificate), Path(key), Path(ca), now=datetime.now(UTC))
     return distributed.Security(
-        tls_ca_file=engine.ca,
-        tls_client_cert=engine.certificate,
-        tls_client_key=engine.key,
-        require_encryption=True,
+        tls_ca_file=ca, tls_client_cert=certificate, tls_client_key=key, require_encryption=True
     )
