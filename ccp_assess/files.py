@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -111,22 +112,76 @@ def read_key(path: str | Path, wrong: type[CcpAssessError]) -> bytes:
     key
         32 bytes.
     """
-    place = Path(path)
     try:
-        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
+        return make_key(path)
     except FileExistsError:
-        return _parse_key(place, wrong)
+        return read_made_key(path, wrong)
     except OSError as error:
         raise wrong(f"{path}: the key file cannot be made ({error.strerror or error})") from None
-    key = secrets.token_bytes(KEY_BYTES)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(key.hex() + "\n")
+
+
+def make_key(path: str | Path) -> bytes:
+    """Make a secret key of a file that is not there yet; it appears whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The new file, for its owner's eyes only.
+
+    Returns
+    -------
+    key
+        32 bytes.
+
+    Raises
+    ------
+    OSError
+        ``FileExistsError`` where something stands at its place, which stays as it is.
+    """
+    place, key = Path(path), secrets.token_bytes(KEY_BYTES)
+    if os.path.lexists(place):  # also where nothing may be written beside it
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
+    handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")  # for its owner only
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(key.hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        _name_once(Path(name), place)
+    finally:
+        Path(name).unlink(missing_ok=True)
     return key
 
 
-def _parse_key(path: Path, wrong: type[CcpAssessError]) -> bytes:
+def _name_once(written: Path, place: Path) -> None:
+    """Give a file its name unless something bears it: by a link, which never replaces; else by creating it anew."""
     try:
-        text = path.read_bytes()[:4096].decode("ascii").strip()
+        os.link(written, place)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE), "wb") as file:
+            file.write(written.read_bytes())
+
+
+def read_made_key(path: str | Path, wrong: type[CcpAssessError]) -> bytes:
+    """Read a secret key that was made before.
+
+    Parameters
+    ----------
+    path
+        A file with 64 hexadecimal digits.
+    wrong
+        The error to raise if there is none, or the file holds something else.
+
+    Returns
+    -------
+    key
+        32 bytes.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(4096).decode("ascii").strip()
         key = bytes.fromhex(text)
     except OSError as error:
         raise wrong(f"{path}: the key file cannot be read ({error.strerror or error})") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,17 +34,31 @@ def measure(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the JSON document to this file.")] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Key of the engagement: what --out writes is signed with it.")
+    ] = None,
+    drop: Annotated[
+        str | None, typer.Option(help="Folder, or https:// address, to which the signed JSON is handed over.")
+    ] = None,
 ) -> None:
     """Measure the way from this computer to every Region, and say in plain words what is wrong."""
     if context.invoked_subcommand is not None:
         return
     if quick and full:
         raise typer.BadParameter("give --quick or --full, not both")
-    from ccp_assess.cli.output import json_text, print_json, printable
+    if drop is not None and key is None:
+        raise typer.BadParameter("--drop needs --key FILE: only what is signed is taken")
+    if key is not None and drop is None and out is None:
+        raise typer.BadParameter("--key signs what --out writes or --drop hands over; give one of them")
+    from ccp_assess.cli.output import json_text, jsonable, print_json, printable
     from ccp_assess.cli.progress import progress_bar
-    from ccp_assess.files import write_whole
+    from ccp_assess.errors import ProbeError
+    from ccp_assess.files import read_made_key, write_whole
     from ccp_assess.probe.rounds import RoundOptions, probe_round
     from ccp_assess.probe.shown import document_lines
+    from ccp_assess.probe.signed import signed_file
+
+    secret = read_made_key(key, ProbeError) if key is not None else None
 
     options = RoundOptions(
         regions=tuple(region or ()),
@@ -64,15 +78,34 @@ def measure(
     )
     with progress_bar() as report:
         document = probe_round(options, report)
+    data = (json_text(document) + "\n").encode() if secret is None else signed_file(jsonable(document), secret)
     if out is not None:
-        write_whole(out, json_text(document) + "\n")
+        write_whole(out, data)
     if as_json:
         print_json(document)
-        return
-    for line in document_lines(document):
-        typer.echo(printable(line))
-    if out is not None:
-        typer.echo(printable(f"Written to {out}."))
+    else:
+        for line in document_lines(document):
+            typer.echo(printable(line))
+    said = [] if out is None else [f"Written to {out}."]
+    if drop is not None:
+        said.append(f"Handed over to {_hand_over(data, document, drop, proxy, out)}.")
+    for line in said:
+        typer.echo(printable(line), err=as_json)
+
+
+def _hand_over(data: bytes, document: dict[str, Any], where: str, proxy: str | None, out: Path | None) -> str:
+    """Hand the signed result over; where that fails it stands in a file, so that nothing has to be measured again."""
+    from ccp_assess.errors import ProbeError
+    from ccp_assess.files import write_whole
+    from ccp_assess.probe.drop import drop, drop_name, file_name
+
+    try:
+        return drop(data, where, drop_name(document), proxy=proxy)
+    except ProbeError as error:
+        if out is None:
+            out = Path(file_name(document))
+            write_whole(out, data)
+        raise ProbeError(f"{error}. The signed result stands in {out}") from error
 
 
 @app.command("import")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import secrets
 import threading
 import time
 from collections.abc import Sequence
@@ -143,7 +144,7 @@ def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict
     Returns
     -------
     document
-        The contract's probe document.
+        The contract's probe document, with an ``id`` of its own.
     """
     tell: Progress = progress or (lambda _what, _done, _total: None)
     regions = targets_of(options)
@@ -179,7 +180,7 @@ def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict
     view = ReachView(reach=reach, ranges=read_ranges(), ways=ways, now_s=time.time())
     # after the measuring, which must not be disturbed by starting browsers
     computer = look_at_computer(_own_address(reach), with_browsers=options.full)
-    return probe_document(
+    return {"id": secrets.token_hex(16)} | probe_document(
         reach,
         diagnose(view, WayView(ways=ways, reach=reach, workstation=_workstation(computer))),
         site_id=options.site_id,

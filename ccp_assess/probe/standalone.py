@@ -10,13 +10,14 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ccp_assess import __version__
-from ccp_assess.errors import CcpAssessError
-from ccp_assess.files import write_whole
+from ccp_assess.errors import CcpAssessError, ProbeError
+from ccp_assess.files import read_made_key, write_whole
+from ccp_assess.probe.drop import drop, drop_name, file_name
 from ccp_assess.probe.rounds import RoundOptions, probe_round
 from ccp_assess.probe.shown import document_lines
+from ccp_assess.probe.signed import signed_file
 from ccp_assess.terminal import printable
 
 
@@ -28,7 +29,10 @@ def main(words: Sequence[str] | None = None) -> None:
     words
         Arguments; those of the process if ``None``.
     """
-    given = _parser().parse_args(words)
+    parser = _parser()
+    given = parser.parse_args(words)
+    if given.drop and not given.key:
+        parser.error("--drop needs --key FILE: only what is signed is taken")
     options = RoundOptions(
         regions=tuple(given.region or ()),
         site_id=given.site,
@@ -43,9 +47,11 @@ def main(words: Sequence[str] | None = None) -> None:
         asn_table=given.asn_table,
     )
     try:
+        key = read_made_key(given.key, ProbeError) if given.key else None
         document = probe_round(options, _tell if sys.stderr.isatty() else None)
         out = given.out or Path(file_name(document))
-        write_whole(out, json.dumps(document, indent=1, allow_nan=False) + "\n")
+        data = signed_file(document, key) if key else (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
+        write_whole(out, data)
     except CcpAssessError as error:
         sys.exit(f"probe: {printable(str(error))}")
     except OSError as error:
@@ -54,6 +60,13 @@ def main(words: Sequence[str] | None = None) -> None:
         sys.exit("probe: interrupted; nothing was written")
     for line in document_lines(document):
         print(printable(line))  # noqa: T201 - this is a command
+    if given.drop:
+        try:
+            place = drop(data, given.drop, drop_name(document), proxy=given.proxy)
+        except ProbeError as error:
+            sys.exit(f"probe: {printable(str(error))}. The result stands in {printable(str(out))}: please send it back")
+        print(f"\nHanded over to {printable(place)}; nothing more is to do.")  # noqa: T201 - the same
+        return
     print(f"\nPlease send this file back: {printable(str(out))}")  # noqa: T201 - the same
 
 
@@ -74,30 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--asn-table", type=Path, help="table of autonomous systems, for the owners of hops")
     parser.add_argument("--source", help="local address to send from")
     parser.add_argument("--out", type=Path, help="where the JSON is written")
+    parser.add_argument("--key", type=Path, help="key of the engagement: the JSON is signed with it")
+    parser.add_argument("--drop", help="folder, or https:// address, to which the signed JSON is handed over")
     return parser
-
-
-def file_name(document: dict[str, Any]) -> str:
-    """Return a name that says site and time, and that every system takes.
-
-    Parameters
-    ----------
-    document
-        A probe document.
-
-    Returns
-    -------
-    name
-        Such as ``LIS__probe-2026-11-23T090500Z.json``, which a client folder sorts to its site.
-
-    Examples
-    --------
-    >>> file_name({"site_id": "LIS/1", "time": "2026-11-23T09:05:00.123456Z"})
-    'LIS1__probe-2026-11-23T090500Z.json'
-    """
-    site = "".join(mark for mark in str(document.get("site_id") or "") if mark.isalnum() or mark in "-_")[:40]
-    moment = str(document.get("time") or "")[:19].replace(":", "")
-    return f"{site + '__' if site else ''}probe-{moment}Z.json"
 
 
 def _tell(what: str, done: int, total: int) -> None:

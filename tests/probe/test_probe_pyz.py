@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ccp_assess.probe.imports import read_probe_file
-from ccp_assess.probe.standalone import file_name
+from ccp_assess.probe.drop import file_name
 
 ROOT = Path(__file__).resolve().parents[2]
 

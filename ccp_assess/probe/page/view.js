@@ -11,7 +11,7 @@ const world = {
   clearTimeout: window.clearTimeout.bind(window),
   now: () => performance.now(),
 };
-const state = { started: null, found: [], running: false, stopped: false, microphone: null, facts: {} };
+const state = { id: null, started: null, found: [], running: false, stopped: false, microphone: null, facts: {} };
 const MARKS = { good: '✓', warn: '!', bad: '✕', unknown: '?' };
 const LEVELS = ['good', 'warn', 'bad', 'unknown'];
 const WORDS = {
@@ -128,6 +128,7 @@ async function start() {
   }
   state.running = true;
   state.stopped = false;
+  state.id = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
   state.started = new Date().toISOString();
   state.found = plan.regions.map((region) => ({ region_code: region.region_code, relays: [], web: [], verdicts: [] }));
   at('start').disabled = true;
@@ -272,6 +273,7 @@ function resultDocument() {
   const trace = at('trace').value.slice(0, 500000).trim();
   return {
     format: plan.format,
+    id: state.id,
     site_id: at('site').value.trim() || null,
     time: state.started,
     saved: new Date().toISOString(),
