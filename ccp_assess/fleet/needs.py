@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from ccp_assess.errors import CcpAssessError
@@ -33,6 +34,22 @@ def need(module: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise FleetError(
-            f"{module.partition('.')[0]} is not installed; run `pip install 'ccp-assess[fleet]'` to work on many sites"
-        ) from error
+        raise _lacking(module) from error
+
+
+def check_installed() -> None:
+    """Ask for everything that the work on many sites needs, without loading it.
+
+    Raises
+    ------
+    FleetError
+        Where something is not installed.
+    """
+    for module in ("dask", "distributed", "duckdb", "fsspec"):
+        if find_spec(module) is None:
+            raise _lacking(module)
+
+
+def _lacking(module: str) -> FleetError:
+    name = module.partition(".")[0]
+    return FleetError(f"{name} is not installed; run `pip install 'ccp-assess[fleet]'` to work on many sites")

@@ -128,7 +128,7 @@ def render_report(
         for key, title, _, chapter in _SECTIONS
         if key in wanted and (key != "decisions" or assessment.client.decisions)
     ]
-    template = _environment().get_template("report.html.j2")
+    template = template_environment().get_template("report.html.j2")
     picture = logo_uri(logo) if logo else None
     return template.render(sections=chapters, logo=picture, **report_context(assessment))
 
@@ -232,7 +232,14 @@ def _pictures(assessment: Any, calls: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def template_environment() -> jinja2.Environment:
+    """Return what renders our own pages: everything escaped, the unknown said.
+
+    Returns
+    -------
+    environment
+        With the words and the style sheet of the report.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ccp_assess.report"),
         autoescape=True,

@@ -6,6 +6,7 @@ from ccp_assess.widgets.call_panel import CallPanel, show_call_panel
 from ccp_assess.widgets.capture_panel import CapturePanel, show_capture_panel
 from ccp_assess.widgets.client_panel import ClientPanel, show_client_panel
 from ccp_assess.widgets.firewall_panel import FirewallPanel, show_firewall_panel
+from ccp_assess.widgets.fleet_panel import FleetPanel, show_fleet_panel
 from ccp_assess.widgets.path_panel import PathPanel, show_path_panel
 from ccp_assess.widgets.presentation import Presentation, show_presentation
 from ccp_assess.widgets.progress import show_progress
@@ -17,6 +18,7 @@ __all__ = [
     "CapturePanel",
     "ClientPanel",
     "FirewallPanel",
+    "FleetPanel",
     "PathPanel",
     "Presentation",
     "RegionPanel",
@@ -25,6 +27,7 @@ __all__ = [
     "show_capture_panel",
     "show_client_panel",
     "show_firewall_panel",
+    "show_fleet_panel",
     "show_path_panel",
     "show_presentation",
     "show_progress",

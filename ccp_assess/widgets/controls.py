@@ -129,6 +129,28 @@ class TableEditor(anywidget.AnyWidget):
     problems: Any = traitlets.List().tag(sync=True)
 
 
+class ResultTable(anywidget.AnyWidget):
+    """A table of results that its headings sort, by mouse or keyboard; what is unknown stays at the end.
+
+    Attributes
+    ----------
+    title
+        Above the table.
+    columns
+        One mapping each: ``label`` and ``numeric``; none hides the table.
+    rows
+        Lists of cells, a cell for each column: its words, and the value that it is sorted by (``None`` if unknown).
+    sorted
+        Column that the rows are sorted by (-1 for as they came), and whether from the most down.
+    """
+
+    _esm = STATIC / "result_table.js"
+    title = traitlets.Unicode("").tag(sync=True)
+    columns: Any = traitlets.List().tag(sync=True)
+    rows: Any = traitlets.List().tag(sync=True)
+    sorted: Any = traitlets.List([-1, False]).tag(sync=True)
+
+
 @dataclass(slots=True)
 class _Arriving:
     """A file of which pieces have come."""

@@ -34,6 +34,10 @@ class Job(Generic[_T]):
         Called with the result, in the kernel's thread.
     part
         Called, in the kernel's thread, with what the work tells before it ends.
+    html
+        Shows one moment of the progress.
+    stopped
+        What is said when the work was stopped.
 
     Attributes
     ----------
@@ -45,8 +49,15 @@ class Job(Generic[_T]):
         Both.
     """
 
-    def __init__(self, done: Callable[[_T], None], part: Callable[[Any], None] | None = None) -> None:
-        self._done, self._part = done, part
+    def __init__(
+        self,
+        done: Callable[[_T], None],
+        part: Callable[[Any], None] | None = None,
+        *,
+        html: Callable[[str, int, int], str] = progress_html,
+        stopped: str = "Stopped. What was there before is unchanged.",
+    ) -> None:
+        self._done, self._part, self._html, self._stopped = done, part, html, stopped
         self._post: Callable[[Callable[[], None]], None] = _at_once
         self.shown = ipywidgets.HTML()
         self.stop = button("Stop")
@@ -75,7 +86,7 @@ class Job(Generic[_T]):
         if self.is_running:
             return
         self._stopping.clear()
-        self.shown.value = progress_html(what, 0, 0)
+        self.shown.value = self._html(what, 0, 0)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # nobody is waiting
@@ -112,12 +123,12 @@ class Job(Generic[_T]):
             now = time.monotonic()
             if now - self._shown_at >= _SHOW_EVERY_S or done >= total:
                 self._shown_at = now
-                post(lambda: self._show(progress_html(what, done, total)))
+                post(lambda: self._show(self._html(what, done, total)))
 
         try:
             result = work(progress)
         except _Stopped:
-            post(lambda: self._end(said_html("Stopped. What was there before is unchanged.")))
+            post(lambda: self._end(said_html(self._stopped)))
         except CcpAssessError as error:
             sentence = problem_html(str(error))
             post(lambda: self._end(sentence))

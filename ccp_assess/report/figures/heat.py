@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -17,7 +17,9 @@ MOST_COLUMNS = 26
 _DARK_SHARE = 0.58
 
 
-def draw_heat_map(table: Any, ax: Axes | None = None, *, title: str = "") -> tuple[Figure, Axes]:
+def draw_heat_map(
+    table: Any, ax: Axes | None = None, *, title: str = "", framed: Collection[tuple[str, str]] = ()
+) -> tuple[Figure, Axes]:
     """Draw numbers by row and column.
 
     Parameters
@@ -28,6 +30,8 @@ def draw_heat_map(table: Any, ax: Axes | None = None, *, title: str = "") -> tup
         Axes to draw on; a new picture without.
     title
         What the numbers are, with their unit.
+    framed
+        Row and column of the cells that get a frame, such as the best of each row.
 
     Returns
     -------
@@ -38,9 +42,17 @@ def draw_heat_map(table: Any, ax: Axes | None = None, *, title: str = "") -> tup
     figure, ax = axes_for(ax, 7.2, 0.75 + 0.3 * max(len(rows), 1))
     values = [value for value in cells.values() if value is not None and known(value)]
     low, high = min(values, default=0.0), max(values, default=1.0)
+    words = "{:.0f}" if all(float(value).is_integer() for value in values) else "{:.1f}"  # counts are whole
     for y, row in enumerate(rows):
         for x, column in enumerate(columns):
-            _draw_cell(ax, x, y, cells.get((row, column)), (low, high))
+            value = cells.get((row, column))
+            if value is None or not known(value):
+                _draw_unknown(ax, x, y)
+                continue
+            share = (value - low) / (high - low) if high > low else 0.0
+            _draw_cell(ax, x, y, share, f"{value:.0f}" if abs(value) >= 10 else words.format(value))
+            if (row, column) in framed:
+                ax.add_patch(Rectangle((x + 0.04, y + 0.06), 0.92, 0.88, fill=False, edgecolor=INK, linewidth=1.6))
     ax.set_xlim(0, max(len(columns), 1))
     ax.set_ylim(max(len(rows), 1), 0)
     ax.set_yticks([y + 0.5 for y in range(len(rows))], [label(row, 26) for row in rows])
@@ -56,20 +68,15 @@ def draw_heat_map(table: Any, ax: Axes | None = None, *, title: str = "") -> tup
     return figure, ax
 
 
-def _draw_cell(ax: Axes, x: int, y: int, value: float | None, limits: tuple[float, float]) -> None:
-    low, high = limits
-    if value is None or not known(value):
-        ax.add_patch(Rectangle((x, y), 1, 1, facecolor=PAPER, edgecolor=RULE, linewidth=0.6))
-        ax.text(x + 0.5, y + 0.5, "-", ha="center", va="center", fontsize=FONT_SIZE, color=QUIET)
-        return
-    share = (value - low) / (high - low) if high > low else 0.0
-    ax.add_patch(
-        Rectangle(
-            (x, y), 1, 1, facecolor=tint(PART_COLOURS["agent"], 0.08 + 0.92 * share), edgecolor=PAPER, linewidth=1.0
-        )
-    )
+def _draw_unknown(ax: Axes, x: int, y: int) -> None:
+    ax.add_patch(Rectangle((x, y), 1, 1, facecolor=PAPER, edgecolor=RULE, linewidth=0.6))
+    ax.text(x + 0.5, y + 0.5, "-", ha="center", va="center", fontsize=FONT_SIZE, color=QUIET)
+
+
+def _draw_cell(ax: Axes, x: int, y: int, share: float, words: str) -> None:
+    face = tint(PART_COLOURS["agent"], 0.08 + 0.92 * share)
+    ax.add_patch(Rectangle((x, y), 1, 1, facecolor=face, edgecolor=PAPER, linewidth=1.0))
     colour = PAPER if share > _DARK_SHARE else INK
-    words = f"{value:.0f}" if abs(value) >= 10 else f"{value:.1f}"
     ax.text(x + 0.5, y + 0.5, words, ha="center", va="center", fontsize=FONT_SIZE, color=colour)
 
 
