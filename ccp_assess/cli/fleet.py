@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from ccp_assess.cli.fleet_collect import collect, key, sign
+
 app = typer.Typer(no_args_is_help=True, help="Assess captures of many sites into one dataset.")
 
 
@@ -94,3 +96,44 @@ def certificates(
             )
         )
     )
+
+
+@app.command()
+def report(
+    dest: str = typer.Argument(..., help="Folder or bucket of the dataset."),
+    out: Path = typer.Option(..., "--out", help="The page, such as many-sites.html."),
+    since: str | None = typer.Option(None, "--since", help="Compare before and after, 2026-11-23T12:00:00Z."),
+    title: str | None = typer.Option(None, "--title", help="Whose sites they are; by default the clients in it."),
+) -> None:
+    """Write one page to hand over: worst sites, hours, providers, Regions, findings, and what is unknown."""
+    import atexit
+    import gc
+    from datetime import UTC, datetime
+
+    from ccp_assess.cli.progress import progress_bar
+    from ccp_assess.fleet.answers import dataset_title, read_answers
+    from ccp_assess.report.many_sites import write_many_sites
+
+    atexit.unregister(gc.freeze)  # the database's binding wants to be taken apart at the end, and says so loudly
+    try:
+        instant = None if since is None else datetime.fromisoformat(since)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{since!r} is no instant; write 2026-11-23T12:00:00Z", param_hint="--since"
+        ) from error
+    with progress_bar() as progress:
+        answers = read_answers(dest, since=instant, progress=progress)
+    path = write_many_sites(
+        out,
+        answers.rows,
+        manifest=answers.manifest,
+        made_at=datetime.now(UTC),
+        title=title or dataset_title(answers),
+        since=answers.since,
+    )
+    typer.echo(f"wrote {path}")
+
+
+app.command()(key)
+app.command()(sign)
+app.command()(collect)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -206,6 +207,23 @@ def as_utc(instant: datetime) -> datetime:
         With the zone UTC.
     """
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def dataset_title(answers: Answers) -> str:
+    """Name a dataset for people.
+
+    Parameters
+    ----------
+    answers
+        What was read of it.
+
+    Returns
+    -------
+    title
+        The clients in it, or the name of its folder where there are many or none.
+    """
+    clients = sorted({str(row["client"]) for row in answers.rows["coverage"]})
+    return ", ".join(clients) if 0 < len(clients) <= 3 else PurePosixPath(answers.store.replace("\\", "/")).name
 
 
 def _manifest(url: str) -> dict[str, Any]:

@@ -6,14 +6,13 @@ import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from html import escape
-from pathlib import PurePosixPath
 from typing import Any
 from zoneinfo import available_timezones
 
 import ipywidgets
 
 from ccp_assess.errors import CcpAssessError
-from ccp_assess.fleet.answers import Answers, hours_of_site, read_answers
+from ccp_assess.fleet.answers import Answers, dataset_title, hours_of_site, read_answers
 from ccp_assess.fleet.store import Answer, Store
 from ccp_assess.report.content.many_sites import (
     Column,
@@ -315,23 +314,6 @@ class FleetAnswers:
 
     def _take_page(self, html: str) -> None:
         self.page.value = download_html("many-sites.html", html.encode(), "Save many-sites.html", "text/html")
-
-
-def dataset_title(answers: Answers) -> str:
-    """Name a dataset for people.
-
-    Parameters
-    ----------
-    answers
-        What was read of it.
-
-    Returns
-    -------
-    title
-        The clients in it, or the name of its folder where there are many or none.
-    """
-    clients = sorted({str(row["client"]) for row in answers.rows["coverage"]})
-    return ", ".join(clients) if 0 < len(clients) <= 3 else PurePosixPath(answers.store.replace("\\", "/")).name
 
 
 def fill(control: ResultTable, table: Table) -> None:
