@@ -21,6 +21,8 @@ from ccp_assess.fleet.schema import TABLES
 from ccp_assess.fleet.sources import Place
 
 FORMAT = 1
+COLLECTED = "collected-"
+"""Begins the names of the units and parts that the collector writes, beside a run that may be at work."""
 _AT_A_TIME = 256
 
 
@@ -111,7 +113,7 @@ class Dataset:
         parts
             Its tables by day.
         found
-            What else was found: ``spans``, ``rows``, ``set_aside``.
+            What else was found: ``spans``, ``rows``, ``sha256`` of each file, ``limits`` of the reader, ``set_aside``.
 
         Returns
         -------
@@ -127,6 +129,41 @@ class Dataset:
         record = {"format": FORMAT, **unit, **found, "parts": entries}
         self.put(f"units/{unit['key']}.json", _json(record))
         return record
+
+    def rename_unit(self, record: dict[str, Any], unit: dict[str, Any]) -> dict[str, Any]:
+        """Give a unit that is done to files that hold the same and differ in their stamps alone.
+
+        Parameters
+        ----------
+        record
+            Of the unit as it was.
+        unit
+            As it is now, ``Unit.to_document``.
+
+        Returns
+        -------
+        record
+            As written in its place; never do both stand there.
+
+        Raises
+        ------
+        FleetError
+            If a part is not what the record says.
+        """
+        entries = []
+        old_paths = [part["path"] for part in record["parts"]]
+        for part, (path, data) in zip(record["parts"], self.get_many(old_paths), strict=True):
+            if data is None or sha256_of(data) != part["sha256"]:
+                raise FleetError(f"{path} is not what was written")
+            new = f"{path.rpartition('/')[0]}/{unit['key']}.parquet"
+            self.put(new, data)
+            entries.append({**part, "path": new})
+        self.remove(f"units/{record['key']}.json")
+        renamed = {**record, **unit, "parts": entries}
+        self.put(f"units/{unit['key']}.json", _json(renamed))
+        for path in old_paths:
+            self.remove(path)
+        return renamed
 
     def units(self) -> dict[str, dict[str, Any]]:
         """Read the records of all units that are done, by key."""
@@ -178,6 +215,11 @@ class Dataset:
             "rows": dict(sorted(rows.items())),
             "parts": len(hashes),
             "sha256": sha256_of("\n".join(hashes).encode("utf-8")),
+            "limits": [
+                {"path": record["files"][0]["path"], "reason": reason}
+                for record in sorted(ordered, key=lambda record: str(record["files"][0]["path"]))
+                for reason in record.get("limits", ())
+            ],
             "set_aside": aside,
         }
         self.put("manifest.json", _json(manifest))
@@ -210,7 +252,7 @@ class Dataset:
         return problems
 
     def sweep(self, records: Iterable[dict[str, Any]]) -> int:
-        """Remove parts that no record names, left by a run that was killed.
+        """Remove parts that no record names, left by a run that was killed; the collector sweeps its own.
 
         Parameters
         ----------
@@ -226,7 +268,7 @@ class Dataset:
         count = 0
         for table in TABLES:
             for path in self.names(table):
-                if path not in named:
+                if path not in named and not path.rpartition("/")[2].startswith(COLLECTED):
                     self.remove(path)
                     count += 1
         return count

@@ -14,7 +14,10 @@ from ccp_assess.fleet.needs import FleetError
 
 BEAT_S = 2.0
 PATIENCE_S = 3.5 * BEAT_S
-_PATH = "run.lease"
+
+RUN = "run"
+COLLECTOR = "collector"
+"""Who holds a destination: one of each kind may be at work on it, since they write different units."""
 
 
 class Lease:
@@ -26,26 +29,29 @@ class Lease:
     ----------
     dataset
         The destination.
+    kind
+        Who holds it.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, kind: str = RUN) -> None:
         self._dataset = dataset
+        self._kind, self._path = kind, f"{kind}.lease"
         self._token = uuid.uuid4().hex
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True, name="ccp-assess-lease")
         self.lost: str | None = None
 
     def __enter__(self) -> Self:
-        found = self._dataset.get(_PATH)
+        found = self._dataset.get(self._path)
         if found is not None:
             deadline = time.monotonic() + PATIENCE_S
             while time.monotonic() < deadline:
                 time.sleep(BEAT_S / 4)
-                now = self._dataset.get(_PATH)
+                now = self._dataset.get(self._path)
                 if now is not None and now != found:
                     raise FleetError(
-                        f"{self._dataset.place.url}: another run is at work on this destination; wait for its end, "
-                        "or choose another --out"
+                        f"{self._dataset.place.url}: another {self._kind} is at work on this destination; wait for its "
+                        "end, or choose another --out"
                     )
                 if now is None:
                     break
@@ -60,7 +66,7 @@ class Lease:
         self._thread.join()
         if self.lost is None:
             try:
-                self._dataset.remove(_PATH)
+                self._dataset.remove(self._path)
             except Exception:  # noqa: BLE001 - a lease left behind is taken over by the next run
                 return
 
@@ -70,18 +76,18 @@ class Lease:
             raise FleetError(self.lost)
 
     def _put(self, count: int) -> None:
-        self._dataset.put(_PATH, json.dumps({"run": self._token, "count": count}).encode("ascii"))
+        self._dataset.put(self._path, json.dumps({"run": self._token, "count": count}).encode("ascii"))
 
     def _beat(self) -> None:
         count = 0
         while not self._stop.wait(BEAT_S):
             count += 1
             try:
-                found = self._dataset.get(_PATH)
+                found = self._dataset.get(self._path)
                 if found is not None and json.loads(found).get("run") != self._token:
                     self.lost = (
-                        f"{self._dataset.place.url}: another run has taken this destination over while this one stood "
-                        "still; what was finished is kept"
+                        f"{self._dataset.place.url}: another {self._kind} has taken this destination over while this "
+                        "one stood still; what was finished is kept"
                     )
                     return
                 self._put(count)

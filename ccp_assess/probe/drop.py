@@ -102,7 +102,7 @@ def drop(data: bytes, where: str, name: str, *, proxy: str | None = None) -> str
 
 def _write(data: bytes, folder: Path, name: str) -> str:
     if not folder.is_dir():
-        raise ProbeError(f"{folder}: there is no such folder; is the share connected?")
+        raise ProbeError(f"{folder}: there is no such folder; connect the share or mend the path")
     path = folder / name
     try:
         write_whole(path, data)

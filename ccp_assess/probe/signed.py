@@ -227,6 +227,8 @@ def open_signed(data: bytes, keys: Mapping[str, bytes]) -> str:
         if error.reason == "unexpected end of data":
             raise RefusedError("cut_off", "the file breaks off") from None
         raise RefusedError("not_json", "this is no text in UTF-8") from None
+    if "\x00" in text:  # a place for the file was made, and not all of it has come
+        raise RefusedError("cut_off", "the file is not all there")
     if not text:
         raise RefusedError("empty", "the file is empty")
     if not text.startswith("{"):
