@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,14 @@ from ccp_assess.capture.files import open_source
 from ccp_assess.capture.reading import FileReader, InterfaceTable
 from ccp_assess.errors import CcpAssessError
 from ccp_assess.fleet.dataset import Dataset
+from ccp_assess.fleet.inputs import in_threads
+from ccp_assess.fleet.needs import FleetError
+from ccp_assess.fleet.rows import sha256_of
 from ccp_assess.fleet.sources import Place, SourceFile, list_source
 from ccp_assess.fleet.units import Span, Unit, plan_units
 from ccp_assess.wire.columns import REASONS
 
 _PEEK_BYTES = 262_144
-_THREADS = 16
 _JOINED = "joined.json"
 
 
@@ -34,14 +35,20 @@ class Plan:
     ----------
     units
         All units of the source.
+    spans
+        Path → when its packets are, as far as that is known.
     done
         Records of those that are done, by key.
+    replaced
+        Records of units with the same files but for their stamps, by the key of the unit that takes their place.
     set_aside
         Files that are no captures, with the reason.
     """
 
     units: tuple[Unit, ...]
+    spans: dict[str, Span]
     done: dict[str, dict[str, Any]]
+    replaced: dict[str, dict[str, Any]]
     set_aside: list[dict[str, Any]]
 
     @property
@@ -51,8 +58,10 @@ class Plan:
         return sorted(left, key=lambda unit: (-unit.size, unit.key))
 
 
-def make_plan(source: Place, dataset: Dataset, heads: dict[SourceFile, Span | str]) -> Plan:
-    """List the source and hold it against the destination; units of files that changed or went are taken back.
+def make_plan(
+    source: Place, dataset: Dataset, heads: dict[SourceFile, Span | str], records: dict[str, dict[str, Any]]
+) -> Plan:
+    """List the source and hold it against what is done; units of files that changed or went are taken back.
 
     Parameters
     ----------
@@ -60,6 +69,8 @@ def make_plan(source: Place, dataset: Dataset, heads: dict[SourceFile, Span | st
         Where from and where to.
     heads
         What the beginnings of files told; entries are added.
+    records
+        Of the units that are done, by key; those that are taken back are left out.
 
     Returns
     -------
@@ -67,26 +78,38 @@ def make_plan(source: Place, dataset: Dataset, heads: dict[SourceFile, Span | st
         What is to do.
     """
     files = list_source(source)
-    records = {key: record for key, record in dataset.units().items() if record["files"][0]["kind"] != "collected"}
     known = _known_spans(records.values())
     unknown = [file for file in files if file.kind == "captures" and file not in known and file not in heads]
-    with ThreadPoolExecutor(1 if source.local is not None else _THREADS) as threads:
-        heads.update(zip(unknown, threads.map(lambda file: peek(source, file), unknown), strict=True))
+    heads.update(zip(unknown, in_threads(source, lambda file: peek(source, file), unknown), strict=True))
+    before = {(file.path, file.size): span for file, span in known.items()}
     spans, aside = {}, []
     for file in files:
         head = known.get(file) or heads.get(file)
         if isinstance(head, str):
             aside.append({"path": file.path, "reason": head})
         elif head is not None:
-            spans[file.path] = head
+            old = before.get((file.path, file.size))  # a file that was only touched ends when it did
+            spans[file.path] = old if old is not None and old.first_ns == head.first_ns else head
     refused = {row["path"] for row in aside}
     readable = [file for file in files if file.path not in refused]
-    units = tuple(plan_units(readable, spans, _joined(dataset, readable)))
-    wanted = {unit.key for unit in units}
-    for key, record in records.items():
-        if key not in wanted:
+    units = tuple(plan_units(readable, spans, _sets_of(dataset, readable)))
+    done = {unit.key: records[unit.key] for unit in units if unit.key in records}
+    heirs = {_without_stamps(unit.to_document()["files"]): unit.key for unit in units if unit.key not in done}
+    replaced = {}
+    for key, record in list(records.items()):
+        if key in done:
+            continue
+        heir = heirs.pop(_without_stamps(record["files"]), None)
+        if heir is not None:
+            replaced[heir] = record
+        else:
             dataset.drop_unit(record)
-    return Plan(units=units, done={key: row for key, row in records.items() if key in wanted}, set_aside=aside)
+            del records[key]
+    return Plan(units=units, spans=spans, done=done, replaced=replaced, set_aside=aside)
+
+
+def _without_stamps(files: list[dict[str, Any]]) -> str:
+    return json.dumps([{**file, "stamp": None} for file in files], sort_keys=True)
 
 
 def _known_spans(records: Iterable[dict[str, Any]]) -> dict[SourceFile, Span]:
@@ -135,44 +158,63 @@ def peek(source: Place, file: SourceFile) -> Span | str:
             return "it may not be read by this user"
 
 
-def _joined(dataset: Dataset, files: Iterable[SourceFile]) -> list[frozenset[str]]:
+def _noted(dataset: Dataset) -> dict[str, Any]:
+    """Read what earlier looks found: sites that were looked through, and files that belong together."""
+    try:
+        noted = json.loads(dataset.get(_JOINED) or b"{}")
+        return {"looked_through": dict(noted["looked_through"]), "sets": list(noted["sets"])}
+    except (ValueError, KeyError, TypeError):
+        return {"looked_through": {}, "sets": []}
+
+
+def _sets_of(dataset: Dataset, files: Iterable[SourceFile]) -> list[frozenset[str]]:
     """Give the sets of files that an earlier look found to share a stream, as far as they are still the same."""
     same = {json.dumps(asdict(file), sort_keys=True) for file in files}
-    entries = json.loads(dataset.get(_JOINED) or b"[]")
     return [
         frozenset(file["path"] for file in entry)
-        for entry in entries
+        for entry in _noted(dataset)["sets"]
         if all(json.dumps(file, sort_keys=True) in same for file in entry)
     ]
 
 
-def join_shared(dataset: Dataset, records: Mapping[str, dict[str, Any]]) -> int:
+def join_shared(dataset: Dataset, plan: Plan) -> int:
     """Find units of one site that hold parts of one stream, and note that they must be read together.
+
+    A site whose units are those of an earlier look is not looked through again.
 
     Parameters
     ----------
     dataset
         With all units done.
-    records
-        Of the units.
+    plan
+        Of which nothing is pending but what failed.
 
     Returns
     -------
     count
         How many sets of units were found.
     """
-    by_site: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for record in records.values():
+    by_site: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for record in plan.done.values():
         first = record["files"][0]
         if first["kind"] == "captures" and record["rows"].get("streams"):
-            by_site[first["client"], first["site_id"]].append(record)
-    found = []
-    for members in by_site.values():
-        if len(members) > 1:
-            found += _sharing(dataset, members)
-    if found:
-        old = json.loads(dataset.get(_JOINED) or b"[]")
-        dataset.put(_JOINED, json.dumps(sorted([*old, *found], key=str), indent=1, sort_keys=True).encode("utf-8"))
+            by_site[json.dumps([first["client"], first["site_id"]])].append(record)
+    noted = _noted(dataset)
+    looked_through: dict[str, str] = {}
+    found: list[list[dict[str, Any]]] = []
+    for site, members in by_site.items():
+        if len(members) < 2:
+            continue
+        digest = sha256_of(" ".join(sorted(record["key"] for record in members)).encode("ascii"))
+        sharing = [] if noted["looked_through"].get(site) == digest else _sharing(dataset, members)
+        found += sharing
+        if not sharing:
+            looked_through[site] = digest
+    alone = {unit.key for unit in plan_units([file for unit in plan.units for file in unit.files], plan.spans)}
+    sets = [unit.to_document()["files"] for unit in plan.units if unit.key in plan.done and unit.key not in alone]
+    now = {"looked_through": looked_through, "sets": sorted([*sets, *found], key=str)}
+    if now != noted:
+        dataset.put(_JOINED, json.dumps(now, indent=1, sort_keys=True).encode("utf-8"))
     return len(found)
 
 
@@ -186,10 +228,11 @@ def _sharing(dataset: Dataset, members: list[dict[str, Any]]) -> list[list[dict[
     owner: dict[tuple[Any, ...], int] = {}
     group = list(range(len(members)))
     for number, record in enumerate(members):
-        for part in record["parts"]:
-            if not part["path"].startswith("streams/"):
-                continue
-            table = pq.read_table(pa.BufferReader(dataset.get(part["path"])), columns=list(_STREAM_KEY))
+        paths = [part["path"] for part in record["parts"] if part["path"].startswith("streams/")]
+        for path, data in dataset.get_many(paths):
+            if data is None:
+                raise FleetError(f"{path} went away while the run was at work; run it again")
+            table = pq.read_table(pa.BufferReader(data), columns=list(_STREAM_KEY))
             for key in zip(*(table[name].to_pylist() for name in _STREAM_KEY), strict=True):
                 other = owner.setdefault(key, number)
                 if group[other] != group[number]:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError as FutureCancelledError
 from contextlib import suppress
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
+from ccp_assess.fleet.chain import sweep_states
 from ccp_assess.fleet.cluster import Engine, connect
-from ccp_assess.fleet.dataset import open_dataset
+from ccp_assess.fleet.dataset import Dataset, open_dataset
 from ccp_assess.fleet.lease import Lease
 from ccp_assess.fleet.needs import FleetError, need
 from ccp_assess.fleet.plan import Plan, join_shared, make_plan
 from ccp_assess.fleet.sources import Place, SourceFile, open_place
 from ccp_assess.fleet.units import Span, Unit
-from ccp_assess.fleet.work import do_unit
+from ccp_assess.fleet.work import do_again, do_part, do_unit
 
 Progress = Callable[[str, int, int], None]
 _ROUNDS = 12
 _LEAST_WAITING = 4
+_STAGES = 3
+"""Threads that the reader can use."""
+
 _LOST = "the scheduler was lost; what was finished is kept: run the same command again when it is back"
 
 
@@ -87,7 +93,8 @@ def run_fleet(
     failed: dict[str, dict[str, Any]] = {}
     total_done = 0
     with Lease(dataset) as lease:
-        plan = make_plan(source, dataset, heads)
+        records = {key: record for key, record in dataset.units().items() if record["files"][0]["kind"] != "collected"}
+        plan = make_plan(source, dataset, heads, records)
         kept = len(plan.done)
         if plan.pending:
             with connect(engine) as client:
@@ -95,21 +102,38 @@ def run_fleet(
                     say(f"dashboard: {client.dashboard_link}")
                 for _ in range(_ROUNDS):
                     todo = _Round(
-                        client, source=source, dest=dest, plan=plan, failed=failed, lease=lease, progress=progress
+                        client,
+                        engine,
+                        source=source,
+                        dataset=dataset,
+                        plan=plan,
+                        records=records,
+                        failed=failed,
+                        lease=lease,
+                        progress=progress,
                     )
-                    total_done += todo.run()
-                    plan = make_plan(source, dataset, heads)
+                    try:
+                        total_done += todo.run()
+                    except KeyboardInterrupt:
+                        if say is not None:
+                            say(f"{len(records)} of {len(plan.units)} units are done; the same command goes on")
+                        raise
+                    plan = make_plan(source, dataset, heads, records)
                     left = [unit for unit in plan.pending if unit.key not in failed]
                     if left:
                         continue
-                    if not join_shared(dataset, plan.done):
+                    if not join_shared(dataset, plan):
                         break
-                    plan = make_plan(source, dataset, heads)
-        dataset.sweep(dataset.units().values())
+                    plan = make_plan(source, dataset, heads, records)
+        for record in plan.replaced.values():
+            dataset.drop_unit(record)
+        records = dataset.units()
+        dataset.sweep(records.values())
+        sweep_states(dataset, {unit.key for unit in plan.pending})
         for unit in plan.pending:
             failed.setdefault(unit.key, _failure(unit, "its files kept changing; run again when they are at rest"))
         wanted = {unit.key for unit in plan.pending}
-        manifest = dataset.write_manifest(dataset.units().values(), plan.set_aside)
+        manifest = dataset.write_manifest(records.values(), plan.set_aside)
     return FleetResult(
         manifest=manifest, done=total_done, kept=kept, failed=tuple(row for key, row in failed.items() if key in wanted)
     )
@@ -128,27 +152,42 @@ def _failure(unit: Unit, reason: str) -> dict[str, Any]:
     return {"paths": [file.path for file in unit.files], "reason": reason}
 
 
+@dataclass(slots=True)
+class _Job:
+    """A unit on its way."""
+
+    unit: Unit
+    was: dict[str, Any] | None  # the record of the same files with other stamps, until it is known to differ
+    steps: int = 0
+    done_bytes: int = 0
+
+
 class _Round:
     """Hand out the pending units of one plan, a few at a time, and take what comes back."""
 
     def __init__(
         self,
         client: Any,
+        engine: Engine,
         *,
         source: Place,
-        dest: Place,
+        dataset: Dataset,
         plan: Plan,
+        records: dict[str, dict[str, Any]],
         failed: dict[str, dict[str, Any]],
         lease: Lease,
         progress: Progress | None,
     ) -> None:
-        self._client, self._source, self._dest = client, source, dest
-        self._failed, self._lease, self._progress = failed, lease, progress
-        self._waiting = deque(unit for unit in plan.pending if unit.key not in failed)
+        self._client, self._engine, self._source, self._dataset = client, engine, source, dataset
+        self._records, self._failed, self._lease, self._progress = records, failed, lease, progress
+        todo = [unit for unit in plan.pending if unit.key not in failed]
+        self._waiting = deque(_Job(unit, plan.replaced.get(unit.key)) for unit in todo)
+        self._jobs = tuple(self._waiting)
         self._total = sum(unit.size for unit in plan.units)
-        self._done_bytes = self._total - sum(unit.size for unit in plan.pending)
-        self._running: dict[Any, Unit] = {}
+        self._kept_bytes = self._total - sum(unit.size for unit in todo)
+        self._running: dict[Any, _Job] = {}
         self._done = 0
+        self._begun = time.monotonic()
 
     def run(self) -> int:
         """Do all of it; return how many units were done."""
@@ -167,37 +206,77 @@ class _Round:
                 distributed.wait(list(self._running), timeout=0.5, return_when="FIRST_COMPLETED")
             for future in [future for future in self._running if future.done()]:
                 self._take(future, self._running.pop(future))
-            if self._progress is not None:
-                self._progress(f"{self._done} units", self._done_bytes, self._total)
+            self._tell()
         return self._done
 
-    def _hand_out(self) -> None:
-        workers = self._client.scheduler_info().get("workers", {})
-        most = max(_LEAST_WAITING, 2 * len(workers))
-        while self._waiting and len(self._running) < most:
-            unit = self._waiting.popleft()
-            future = self._client.submit(
-                do_unit, unit.to_document(), self._source.url, self._dest.url, key=f"unit-{unit.key}", pure=False
-            )
-            self._running[future] = unit
+    def _tell(self) -> None:
+        if self._progress is None:
+            return
+        done_bytes = sum(job.done_bytes for job in self._jobs)
+        words = f"{self._done} of {len(self._jobs)} units"
+        if done_bytes:
+            left = sum(job.unit.size for job in self._jobs) - done_bytes
+            minutes = (time.monotonic() - self._begun) * left / done_bytes / 60
+            words += f", about {ceil(minutes)} min left"
+        self._progress(words, self._kept_bytes + done_bytes, self._total)
 
-    def _take(self, future: Any, unit: Unit) -> None:
+    def _hand_out(self) -> None:
+        workers = len(self._client.nthreads())
+        most = max(_LEAST_WAITING, 2 * workers)
+        while self._waiting and len(self._running) < most:
+            job = self._waiting.popleft()
+            self._running[self._submit(job, self._threads(workers))] = job
+            job.steps += 1
+
+    def _threads(self, workers: int) -> int:
+        """Let the last units have the processors of this machine that nobody else has work for."""
+        left = len(self._waiting) + len(self._running) + 1
+        return 1 if self._engine.scheduler is not None else max(min(workers // left, _STAGES), 1)
+
+    def _submit(self, job: _Job, threads: int) -> Any:
+        unit, places = job.unit.to_document(), (self._source.url, self._dataset.place.url)
+        if job.was is not None:
+            work: tuple[Any, ...] = (do_again, unit, job.was, *places)
+        elif job.unit.first.kind == "captures" and job.unit.size > self._engine.part_bytes:
+            work = (do_part, unit, *places, self._engine.part_bytes, threads)
+        else:
+            work = (do_unit, unit, *places, threads)
+        return self._client.submit(*work, key=f"unit-{job.unit.key}-{job.steps}", pure=False)
+
+    def _take(self, future: Any, job: _Job) -> None:
         self._check_scheduler()
         if future.status == "cancelled":
-            self._waiting.append(unit)
+            self._waiting.append(job)
             return
         error = future.exception()
-        if error is None:
-            if "changed" not in future.result():
-                self._done += 1
-            self._done_bytes += unit.size
+        if error is not None:
+            self._failed[job.unit.key] = _failure(job.unit, _reason(error))
+            job.done_bytes = job.unit.size
             return
-        if isinstance(error, OSError):
-            reason = error.strerror or str(error) or type(error).__name__
-        else:
-            reason = str(error) or type(error).__name__
-        self._failed[unit.key] = _failure(unit, reason.splitlines()[0])
+        told = future.result()
+        if "key" in told:
+            self._done += 1
+            self._records[told["key"]] = told
+            if job.was is not None:
+                del self._records[job.was["key"]]
+        if "key" in told or "changed" in told:
+            job.done_bytes = job.unit.size
+            return
+        if job.was is not None:  # it holds something else: read it
+            self._dataset.drop_unit(job.was)
+            del self._records[job.was["key"]]
+            job.was = None
+        job.done_bytes = told.get("done_bytes", 0)
+        self._waiting.appendleft(job)
 
     def _check_scheduler(self) -> None:
         if self._client.status != "running":
             raise FleetError(_LOST)
+
+
+def _reason(error: BaseException) -> str:
+    if type(error).__name__ == "KilledWorker":
+        return "the workers that read it ended again and again; does it want more memory than they have?"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -26,6 +26,9 @@ References
 RFC 8656, section 7.2: at most 3,600 s is suggested.
 """
 
+PART_BYTES = 512_000_000
+"""Units of captures that are larger are read in parts of this size."""
+
 _PROBES_PER_UNIT = 32
 """Files of a unit of probes on the average."""
 

@@ -1,28 +1,33 @@
-"""What a worker does: one unit from files to parts. It knows nothing of who asked."""
+"""What a worker does: a unit, or a part of a large one, from files to tables. It knows nothing of who asked."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from ccp_assess.assess.captures import CaptureAssessment, assess_captures
+from ccp_assess.assess.captures import CaptureAssessment, assess_captures, assess_scan
+from ccp_assess.capture.records import Scan
 from ccp_assess.csvtext import Row, optional_integer, optional_text, read_rows, text
-from ccp_assess.errors import CcpAssessError, ParseError
+from ccp_assess.errors import CcpAssessError, ParseError, StateError, UnavailableError
+from ccp_assess.files import sha256_of_file
+from ccp_assess.fleet.chain import Chain, Kept
 from ccp_assess.fleet.dataset import Dataset
+from ccp_assess.fleet.inputs import ChangedMeanwhileError, InputObject, check_same, local_paths, sha256_of_input
 from ccp_assess.fleet.probe_rows import probe_rows
 from ccp_assess.fleet.rows import Parts, parts_by_day, table_of_rows, tables_of_captures
-from ccp_assess.fleet.sources import Place, SourceFile, open_place, stamp_of
+from ccp_assess.fleet.sources import Place, SourceFile, open_place
 from ccp_assess.probe.imports import probe_document_json, read_probe_file
 from ccp_assess.probe.round_files import read_rounds
 
+Found = tuple[Parts, dict[str, Any]]
+"""The tables of a unit, and what its record holds beside them."""
 
-class ChangedMeanwhileError(CcpAssessError):
-    """A file changed while it was read: its unit is planned again."""
 
-
-def do_unit(unit: dict[str, Any], source_url: str, dest_url: str) -> dict[str, Any]:
-    """Read a unit and put its parts and its record.
+def do_unit(unit: dict[str, Any], source_url: str, dest_url: str, threads: int = 1) -> dict[str, Any]:
+    """Read a unit in one go and put its parts and its record.
 
     Parameters
     ----------
@@ -30,6 +35,8 @@ def do_unit(unit: dict[str, Any], source_url: str, dest_url: str) -> dict[str, A
         ``Unit.to_document``.
     source_url, dest_url
         Where its files lie, and where the dataset does.
+    threads
+        To read captures with.
 
     Returns
     -------
@@ -40,67 +47,200 @@ def do_unit(unit: dict[str, Any], source_url: str, dest_url: str) -> dict[str, A
     files = [SourceFile(**file) for file in unit["files"]]
     with tempfile.TemporaryDirectory(prefix="ccp-assess-fleet-") as folder:
         try:
-            root, paths = _bring(source, files, Path(folder))
-            parts, found = _read(files, paths, root)
-            _still_the_same(source, files)
+            check_same(source, files)
+            root, paths = local_paths(source, files, Path(folder))
+            parts, found = _read(files, paths, root, threads)
+            found["sha256"] = {file.path: sha256_of_file(path) for file, path in zip(files, paths, strict=True)}
+            check_same(source, files)
         except (ChangedMeanwhileError, FileNotFoundError):
             return {"changed": files[0].path}
     return Dataset(open_place(dest_url)).write_unit(unit, parts, found)
 
 
-def _bring(source: Place, files: list[SourceFile], folder: Path) -> tuple[str, list[Path]]:
-    """Find local files for a unit: the files themselves, or copies of the objects."""
-    _still_the_same(source, files)
-    if source.local is not None:
-        return f"{source.local}/", [source.local / file.path for file in files]
-    paths = []
+def do_part(unit: dict[str, Any], source_url: str, dest_url: str, most_bytes: int, threads: int = 1) -> dict[str, Any]:
+    """Read a part of a unit of captures, from where the last one left off.
+
+    Parameters
+    ----------
+    unit
+        ``Unit.to_document``.
+    source_url, dest_url
+        Where its files lie, and where the dataset does.
+    most_bytes
+        How much of it to read [bytes].
+    threads
+        To read with.
+
+    Returns
+    -------
+    told
+        ``{"done_bytes": …}`` where it goes on, the record where this was the last part, ``{"changed": path}`` where a
+        file changed meanwhile.
+    """
+    source, dataset = open_place(source_url), Dataset(open_place(dest_url))
+    files = [SourceFile(**file) for file in unit["files"]]
+    chain = Chain(dataset, unit["key"])
+    try:
+        check_same(source, files)
+        result = _next_part(source, files, chain, most_bytes, threads)
+        check_same(source, files)
+    except (ChangedMeanwhileError, FileNotFoundError):
+        return {"changed": files[0].path}
+    if isinstance(result, Kept):
+        chain.put(result)
+        return {"done_bytes": result.done_bytes}
+    record = dataset.write_unit(unit, *result)
+    chain.sweep()
+    return record
+
+
+def do_again(unit: dict[str, Any], record: dict[str, Any], source_url: str, dest_url: str) -> dict[str, Any]:
+    """See whether files that look changed hold what they held, and if so keep what was made of them.
+
+    Parameters
+    ----------
+    unit
+        ``Unit.to_document``.
+    record
+        Of the unit with the same files but for their stamps.
+    source_url, dest_url
+        Where its files lie, and where the dataset does.
+
+    Returns
+    -------
+    told
+        The record in its place; ``{"differs": path}`` where one holds something else, ``{"changed": path}`` where one
+        changed meanwhile.
+    """
+    source = open_place(source_url)
+    files = [SourceFile(**file) for file in unit["files"]]
+    was = {entry["path"]: entry["stamp"] for entry in record["files"]}
+    try:
+        for file in files:
+            if file.stamp != was[file.path] and sha256_of_input(source, file) != record["sha256"][file.path]:
+                return {"differs": file.path}
+        check_same(source, files)
+    except (ChangedMeanwhileError, FileNotFoundError):
+        return {"changed": files[0].path}
+    return Dataset(open_place(dest_url)).rename_unit(record, unit)
+
+
+def _next_part(source: Place, files: list[SourceFile], chain: Chain, most_bytes: int, threads: int) -> Kept | Found:
+    """Read on from the newest state that can be used; at the end of the unit give its tables."""
+    for kept in chain.kept():
+        try:
+            return _read_on(source, files, kept, most_bytes, threads)
+        except StateError:  # damaged, or of another version: one part less
+            check_same(source, files)
+        except UnavailableError:
+            check_same(source, files)
+            raise
+    raise AssertionError("the beginning needs no state")
+
+
+def _read_on(source: Place, files: list[SourceFile], kept: Kept, most_bytes: int, threads: int) -> Kept | Found:
+    from ccp_assess.capture.parts import scan_part  # noqa: PLC0415 - compiled code, loaded when needed
+    from ccp_assess.capture.scan import BLOCK_BYTES  # noqa: PLC0415 - the same
+
+    root = "" if source.local is None else f"{source.local}/"
+    inputs = {
+        file.path: InputObject(source, file) if source.local is None else f"{root}{file.path}"
+        for file in files
+        if file.path not in kept.left_out
+    }
+    if not inputs:
+        return _with_sums(_found(None, files, root, kept.left_out), _sums(source, files, kept.sha256))
+    try:
+        part = scan_part(
+            list(inputs.values()),
+            kept.state,
+            most_bytes=most_bytes,
+            workers=threads,
+            block_bytes=most_bytes if most_bytes < BLOCK_BYTES else None,
+        )
+        found = None if part.scan is None else _found(assess_scan(part.scan), files, root, kept.left_out)
+    except (StateError, UnavailableError):
+        raise
+    except Exception:
+        check_same(source, files)
+
+        def alone(file: SourceFile) -> None:
+            scan = scan_part([inputs[file.path]], None, most_bytes=file.size + 1, workers=threads).scan
+            assess_scan(cast("Scan", scan))
+
+        left_out = _left_out([file for file in files if file.path in inputs], alone, root)
+        if not left_out:
+            raise
+        return Kept(number=kept.number + 1, left_out=kept.left_out | left_out, sha256=kept.sha256)
+    objects = [entry for entry in inputs.values() if isinstance(entry, InputObject)]
+    known = kept.sha256 | {entry.name: entry.sha256 for entry in objects if entry.sha256 is not None}
+    if found is not None:
+        return _with_sums(found, _sums(source, files, known))
+    sums = _sums(source, files, known, part.done_bytes)
+    return replace(kept, number=kept.number + 1, state=part.state, done_bytes=part.done_bytes, sha256=sums)
+
+
+def _with_sums(found: Found, sums: dict[str, str]) -> Found:
+    return found[0], {**found[1], "sha256": sums}
+
+
+def _sums(
+    source: Place, files: list[SourceFile], known: dict[str, str], upto_bytes: int | None = None
+) -> dict[str, str]:
+    """Hash the files that were read so far and are not hashed yet: it keeps pace with the reading."""
+    sums, hashed = dict(known), 0
     for file in files:
-        path = folder / file.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        source.fs.get_file(source.full(file.path), str(path))
-        if path.stat().st_size != file.size:
-            raise ChangedMeanwhileError(file.path)
-        paths.append(path)
-    return f"{folder}/", paths
+        if upto_bytes is not None and hashed >= upto_bytes:
+            break
+        if file.path not in sums:
+            sums[file.path] = sha256_of_input(source, file)
+        hashed += file.size
+    return sums
 
 
-def _still_the_same(source: Place, files: list[SourceFile]) -> None:
-    source.fs.invalidate_cache()
-    for file in files:
-        if stamp_of(source.fs.info(source.full(file.path))) != (file.size, file.stamp):
-            raise ChangedMeanwhileError(file.path)
-
-
-def _read(files: list[SourceFile], paths: list[Path], root: str) -> tuple[Parts, dict[str, Any]]:
+def _read(files: list[SourceFile], paths: list[Path], root: str, threads: int) -> Found:
     kind = files[0].kind
     if kind == "captures":
-        return _read_captures(files, paths, root)
+        return _read_captures(files, paths, root, threads)
     return _read_probes(files, paths, root) if kind == "probes" else _read_sites(files, paths, root)
 
 
-def _read_captures(files: list[SourceFile], paths: list[Path], root: str) -> tuple[Parts, dict[str, Any]]:
-    good, set_aside = list(paths), []
+def _read_captures(files: list[SourceFile], paths: list[Path], root: str, threads: int) -> Found:
+    by_path = dict(zip((file.path for file in files), paths, strict=True))
     try:
-        assessment = assess_captures(good, workers=1)
+        return _found(assess_captures(paths, workers=threads), files, root, {})
     except Exception:  # noqa: BLE001 - whatever a poisoned file does to the reader, the others go on
-        good = []
-        for file, path in zip(files, paths, strict=True):
-            try:
-                assess_captures([path], workers=1)
-                good.append(path)
-            except Exception as error:  # noqa: BLE001 - the same
-                set_aside.append({"path": file.path, "reason": _reason(error, root)})
-        if not good:
-            return {}, {"rows": {}, "packets": 0, "spans": {}, "set_aside": set_aside}
-        assessment = assess_captures(good, workers=1)
+        left_out = _left_out(files, lambda file: assess_captures([by_path[file.path]], workers=threads), root)
+        good = [path for name, path in by_path.items() if name not in left_out]
+        return _found(assess_captures(good, workers=threads) if good else None, files, root, left_out)
+
+
+def _left_out(files: list[SourceFile], read: Callable[[SourceFile], object], root: str) -> dict[str, str]:
+    """Read each file alone, and tell of those that cannot be read why."""
+    reasons = {}
+    for file in files:
+        try:
+            read(file)
+        except UnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - see above
+            reasons[file.path] = _reason(error, root)
+    return reasons
+
+
+def _found(assessment: CaptureAssessment | None, files: list[SourceFile], root: str, left_out: dict[str, str]) -> Found:
+    """Make the tables of a unit of captures, and what its record holds beside them."""
+    set_aside = [{"path": path, "reason": reason} for path, reason in sorted(left_out.items())]
+    if assessment is None:
+        return {}, {"rows": {}, "packets": 0, "spans": {}, "limits": [], "set_aside": set_aside}
     tables = tables_of_captures(assessment, files[0].client, files[0].site_id, root=root)
-    found = {
+    return parts_by_day(tables), {
         "rows": {name: table.num_rows for name, table in sorted(tables.items())},
         "packets": sum(capture.packets for capture in assessment.scan.captures),
         "spans": _spans(assessment, root),
+        "limits": list(assessment.scan.limits_hit),
         "set_aside": set_aside,
     }
-    return parts_by_day(tables), found
 
 
 def _spans(assessment: CaptureAssessment, root: str) -> dict[str, list[int | None]]:
@@ -111,11 +251,12 @@ def _spans(assessment: CaptureAssessment, root: str) -> dict[str, list[int | Non
 
 
 def _reason(error: Exception, root: str) -> str:
-    text = (str(error) or type(error).__name__).splitlines()[0].replace(root, "")
+    text = (str(error) or type(error).__name__).splitlines()[0]
+    text = text.replace(root, "") if root else text
     return text if isinstance(error, CcpAssessError) else f"the reader failed on it ({type(error).__name__}: {text})"
 
 
-def _read_probes(files: list[SourceFile], paths: list[Path], root: str) -> tuple[Parts, dict[str, Any]]:
+def _read_probes(files: list[SourceFile], paths: list[Path], root: str) -> Found:
     rows, set_aside = [], []
     for file, path in zip(files, paths, strict=True):
         try:
@@ -125,7 +266,7 @@ def _read_probes(files: list[SourceFile], paths: list[Path], root: str) -> tuple
             set_aside.append({"path": file.path, "reason": _reason(error, root)})
     rows.sort(key=lambda row: (row["time"] or "", row["region_code"] or "", row["source"]))
     table = table_of_rows("probes", rows, files[0].client, files[0].site_id)
-    found = {"rows": {"probes": table.num_rows}, "packets": 0, "spans": {}, "set_aside": set_aside}
+    found = {"rows": {"probes": table.num_rows}, "packets": 0, "spans": {}, "limits": [], "set_aside": set_aside}
     return parts_by_day({"probes": table}), found
 
 
@@ -140,7 +281,7 @@ def _documents(path: Path) -> tuple[dict[str, Any], ...]:
     return (probe_document_json(read_probe_file(path)),)
 
 
-def _read_sites(files: list[SourceFile], paths: list[Path], root: str) -> tuple[Parts, dict[str, Any]]:
+def _read_sites(files: list[SourceFile], paths: list[Path], root: str) -> Found:
     rows, set_aside = [], []
     for file, path in zip(files, paths, strict=True):
         try:
@@ -153,6 +294,7 @@ def _read_sites(files: list[SourceFile], paths: list[Path], root: str) -> tuple[
         "rows": {"sites": len(rows)},
         "packets": 0,
         "spans": {},
+        "limits": [],
         "set_aside": set_aside,
     }
 
