@@ -11,6 +11,14 @@ class CaptureError(CcpAssessError, ValueError):
     """A capture cannot be read at all; the text names the file and what it holds instead."""
 
 
+class UnavailableError(CcpAssessError, OSError):
+    """Where a capture lies does not answer now; the capture itself may be whole, and trying again may help."""
+
+
+class StateError(CcpAssessError, ValueError):
+    """What a reading in parts handed on cannot be taken up; the text says why. Reading from the beginning helps."""
+
+
 class ParseError(CcpAssessError, ValueError):
     """Bytes or text do not follow the format; the text says where and what was expected."""
 

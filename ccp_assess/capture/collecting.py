@@ -19,7 +19,7 @@ from ccp_assess.traffic.measuring import MeasuringState
 from ccp_assess.traffic.streams import SECOND_ROW, Direction, RelayForm, RelayTransport, RtpStream
 from ccp_assess.traffic.tracking import TrackerState
 from ccp_assess.wire.columns import REASONS, SKIP_FRAGMENT, SKIP_LINK, DecoderState
-from ccp_assess.wire.datagram import STUN_ROW, Datagram
+from ccp_assess.wire.datagram import Datagram
 from ccp_assess.wire.link import link_name
 from ccp_assess.wire.rtp import RELAYED_BY_CHANNEL, RELAYED_BY_INDICATION
 
@@ -187,41 +187,12 @@ def relay_side(row: dict[str, Any]) -> Literal["a", "b"] | None:
     return "a" if a < b else "b"
 
 
-def joined(parts: list[Table], dtype: np.dtype[np.void]) -> Table:
-    """Join tables; each is given back as soon as it was copied, so that they are not all there twice.
-
-    Parameters
-    ----------
-    parts
-        Emptied.
-    dtype
-        Of the rows.
-
-    Returns
-    -------
-    table
-        All rows in order.
-    """
-    whole = np.empty(sum(len(part) for part in parts), dtype)
-    stop = len(whole)
-    while parts:
-        part = parts.pop()
-        whole[stop - len(part) : stop] = part
-        stop -= len(part)
-    return whole
-
-
 class Datagrams(Sequence[Datagram]):
     """Rare packets as a sequence; each is made when it is asked for."""
 
-    def __init__(self, rows: list[Table], pieces: list[bytes], peers: Sequence[str]) -> None:
-        starts = np.cumsum([0, *(len(piece) for piece in pieces)])
-        counts = [len(part) for part in rows]
-        self._rows = joined(rows, payloads.RARE)
-        if counts:
-            self._rows["at"] += np.repeat(starts[:-1], counts)
-            self._rows = self._rows[self._rows["flow"] >= 0]
-        self._bytes = b"".join(pieces)
+    def __init__(self, rows: Table, kept: bytes, peers: Sequence[str]) -> None:
+        self._rows = rows[rows["flow"] >= 0]
+        self._bytes = kept
         self._peers = peers
 
     def __len__(self) -> int:
@@ -593,20 +564,19 @@ def collect(  # noqa: PLR0917  (one thing of each stage)
     scan
         The whole.
     """
-    tracker.collect()
+    rare, kept, stun = tracker.rows()
     for capture, offset in decoder.unfinished():
         cell = skips[capture, SKIP_FRAGMENT]
         cell[1] = offset if cell[0] == 0 else min(int(cell[1]), offset)
         cell[0] += 1
     peers = _peers(tracker)
-    stun = joined(tracker.stun_rows, STUN_ROW)
     limits = _limits(tracker, state, readers)
     streams = _streams(tracker, state, peers)
     flows = tracker.flows[: tracker.flow_counts[0]].copy()
     return Scan(
         captures=_captures(names, readers, refused, interfaces, skips),
         flows=Flows(flows) if len(flows) > PLAIN_FLOWS else tuple(_flows(flows)),
-        datagrams=Datagrams(tracker.rare_rows, tracker.rare_bytes, peers),
+        datagrams=Datagrams(rare, kept, peers),
         stun=stun[stun["flow"] >= 0],
         peers=peers,
         streams=streams,

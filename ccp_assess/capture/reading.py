@@ -28,6 +28,7 @@ from ccp_assess.wire.columns import (
     walk_pcap,
     walk_pcapng,
 )
+from ccp_assess.wire.saved import Saved, require, within
 
 Bytes = npt.NDArray[np.uint8]
 Table = npt.NDArray[np.void]
@@ -82,6 +83,40 @@ class InterfaceTable:
         self.known[key] = index
         return index
 
+    def saved(self) -> dict[str, Any]:
+        """Return what must be handed on where another process reads on."""
+        keys = [[*key, dropped] for key, dropped in zip(self.known, self.dropped, strict=True)]
+        return {"rows": self.rows[: len(self.names)], "keys": keys}
+
+    @classmethod
+    def resumed(cls, saved: Saved, captures: int) -> InterfaceTable:
+        """Go on from what was handed on.
+
+        Parameters
+        ----------
+        saved
+            Of `saved`.
+        captures
+            How many files there are.
+
+        Returns
+        -------
+        interfaces
+            As they were.
+        """
+        table = cls()
+        rows = saved.table("rows", INTERFACE, MOST_INTERFACES)
+        keys = saved.rows("keys", int, int, int, int, int, bool, int, str, int, most=MOST_INTERFACES)
+        require(len(rows) == len(keys) == len({key[:-1] for key in keys}), "interfaces")
+        within(rows["capture"], 0, captures, "interfaces")
+        within(rows["exponent"], 0, 128, "interfaces")
+        table.rows[: len(rows)] = rows
+        for *key, dropped in keys:
+            table.known[tuple(key)] = len(table.names)
+            table.names.append(key[-1])
+            table.dropped.append(dropped)
+        return table
+
 
 class FileReader:
     """One file: from bytes to rows of frames.
@@ -99,22 +134,86 @@ class FileReader:
     """
 
     def __init__(self, source: Source, capture: int, interfaces: InterfaceTable, skips: npt.NDArray[np.int64]) -> None:
+        self._know(source, capture, interfaces, skips)
+        self._head = self._read_head()
+        self._begin()
+
+    def _know(self, source: Source, capture: int, interfaces: InterfaceTable, skips: npt.NDArray[np.int64]) -> None:
+        """Begin with nothing read."""
         self.source = source
         self.capture = capture
         self.interfaces = interfaces
         self.skips = skips
         self.ended_early: str | None = None
         self.name_records: list[tuple[str, str]] = []
-        self.names_lost = 0
         self.at_end = False
         self.read_bytes = 0
-        self._head = self._read_head()
+        self.first_ns: int | None = None
         self.format: Literal["pcap", "pcapng"] = "pcap"
+        self.layout: npt.NDArray[np.int64] = np.zeros(5, np.int64)
+        self._head = b""
         self._numbers: npt.NDArray[np.int32] = np.zeros(16, np.int32)
         self._skip_bytes = 0
-        self.layout: npt.NDArray[np.int64] = np.zeros(5, np.int64)
-        self._begin()
-        self.first_ns: int | None = None
+
+    def saved(self) -> dict[str, Any]:
+        """Return what must be handed on where another process reads on; how far this one came is not in it."""
+        return {
+            "compression": self.source.compression,
+            "size": self.source.size,
+            "damage": self.source.damage,
+            "format": self.format,
+            "ended_early": self.ended_early,
+            "at_end": self.at_end,
+            "first_ns": self.first_ns,
+            "name_records": self.name_records,
+            "layout": self.layout,
+            "numbers": self._numbers,
+            "skip_bytes": self._skip_bytes,
+        }
+
+    @classmethod
+    def resumed(
+        cls, source: Source, capture: int, interfaces: InterfaceTable, skips: npt.NDArray[np.int64], saved: Saved
+    ) -> FileReader:
+        """Go on from what was handed on.
+
+        Parameters
+        ----------
+        source
+            Positioned where reading goes on.
+        capture, interfaces, skips
+            As for a new one.
+        saved
+            Of `saved`.
+
+        Returns
+        -------
+        reader
+            Its ``read_bytes`` is still to be set.
+        """
+        reader = cls.__new__(cls)
+        reader._know(source, capture, interfaces, skips)  # noqa: SLF001  (of the same class)
+        reader._take_up(saved)  # noqa: SLF001  (the same)
+        return reader
+
+    def _take_up(self, saved: Saved) -> None:
+        count = len(self.interfaces.names)
+        self.format = "pcap" if saved.text("format") == "pcap" else "pcapng"
+        self.source.damage = saved.optional_text("damage")
+        self.ended_early = saved.optional_text("ended_early")
+        self.at_end = saved.flag("at_end")
+        self.first_ns = saved.optional_integer("first_ns", -(1 << 63), 1 << 63)
+        self.name_records = [(address, name) for address, name in saved.rows("name_records", str, str, most=MOST_NAMES)]
+        self.layout = saved.table("layout", np.int64, 5)
+        self._numbers = saved.table("numbers", np.int32, 2 * MOST_INTERFACES)
+        self._skip_bytes = saved.integer("skip_bytes", 0, 1 << 33)
+        require(len(self.layout) == 5 and len(self._numbers) >= 16, "layout")
+        within(self._numbers, 0, max(count, 1), "layout")
+        if self.format == "pcap":
+            _, header_bytes, unit_ns, interface, _ = self.layout.tolist()
+            require(header_bytes in (16, 24) and unit_ns in (1, 1_000) and 0 <= interface < count, "layout")
+        else:
+            require(0 <= self.layout[1] <= len(self._numbers) and self.layout[2] == self.capture, "layout")
 
     def _read_head(self) -> bytes:
         buffer = bytearray(HEAD_BYTES)
@@ -308,12 +407,9 @@ class FileReader:
         buffer = np.frombuffer(self._head, np.uint8).copy()
         frames = np.empty(1, FRAME)
         trial = FileReader.__new__(FileReader)
-        trial.source, trial.capture, trial.interfaces = self.source, 0, InterfaceTable(rows=np.zeros(64, INTERFACE))
-        trial.skips = np.zeros((1, *self.skips.shape[1:]), np.int64)
-        trial.ended_early, trial.name_records, trial.names_lost = None, [], 0
-        trial.at_end, trial.read_bytes, trial.format = False, len(buffer), self.format
-        trial._numbers, trial._skip_bytes = np.zeros(16, np.int32), 0  # noqa: SLF001  (of the same class)
-        trial.layout = np.zeros(5, np.int64)
+        interfaces, skips = InterfaceTable(rows=np.zeros(64, INTERFACE)), np.zeros((1, *self.skips.shape[1:]), np.int64)
+        trial._know(self.source, 0, interfaces, skips)  # noqa: SLF001  (of the same class)
+        trial.read_bytes, trial.format = len(buffer), self.format
         count, _, _, _ = trial.walk(buffer, 0, len(buffer), frames, 0)
         return int(frames["time_ns"][0]) if count else None
 

@@ -12,6 +12,8 @@ becomes a stream and its first packets are measured as if it had been one from t
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -34,6 +36,7 @@ from ccp_assess.units import NS_PER_S
 from ccp_assess.wire.compiled import helper, inlined, kernel
 from ccp_assess.wire.hashing import EMPTY, entry_of
 from ccp_assess.wire.rtp import MEDIA, RTCP
+from ccp_assess.wire.saved import Saved, require, within
 
 Table = npt.NDArray[np.void]
 Numbers = npt.NDArray[np.int64]
@@ -51,6 +54,7 @@ SECONDS_PER_CHUNK = 16_384
 MOST_SECONDS = 2_000_000
 
 N_STREAMS, N_SECONDS, CLOCK, EVICTED, LOST_SECONDS, LOST_STREAMS, ALL_SECONDS = 0, 1, 2, 3, 4, 5, 6
+COUNTS = 16
 DONE, STREAMS_FULL, SECONDS_FULL = 0, 1, 2
 
 
@@ -436,10 +440,10 @@ class MeasuringState:
         self.sorted_rows: Table = np.empty(0, MEDIA)
         self.rebuild = False
         self.candidates: Table = np.zeros(CANDIDATE_SETS * WAYS, CANDIDATE)
-        self.waiting: Table = np.empty((CANDIDATE_SETS * WAYS, CANDIDATE_ROWS), MEDIA)
-        self.seconds: Table = np.empty(SECONDS_PER_CHUNK, SECOND_ROW)
+        self.waiting: Table = np.zeros((CANDIDATE_SETS * WAYS, CANDIDATE_ROWS), MEDIA)
+        self.seconds: Table = np.zeros(SECONDS_PER_CHUNK, SECOND_ROW)
         self.second_chunks: list[Table] = []
-        self.counts: Numbers = np.zeros(16, np.int64)
+        self.counts: Numbers = np.zeros(COUNTS, np.int64)
 
     def run(self, media: Table, count: int) -> None:
         """Measure rows of media.
@@ -492,6 +496,61 @@ class MeasuringState:
             self.second_chunks.append(self.seconds[:filled].copy())
         self.counts[N_SECONDS] = 0
 
+    def saved(self) -> dict[str, Any]:
+        """Return what must be handed on where another process goes on with the next row of media."""
+        self._new_chunk()
+        self.second_chunks = [np.concatenate(self.second_chunks)] if self.second_chunks else []
+        places = np.flatnonzero(self.candidates["last_use"] > 0).astype(np.int32)
+        candidates = self.candidates[places]
+        waiting = self.waiting[places]
+        waiting[np.arange(CANDIDATE_ROWS) >= candidates["rows"][:, None]] = np.zeros(1, MEDIA)[0]
+        return {
+            "most_streams": self.most_streams,
+            "capacity": len(self.streams),
+            "streams": self.streams[: self.counts[N_STREAMS]],
+            "places": places,
+            "candidates": candidates,
+            "waiting": waiting,
+            "seconds": self.second_chunks[0] if self.second_chunks else np.zeros(0, SECOND_ROW),
+            "counts": self.counts,
+        }
+
+    def take_up(self, saved: Saved, flows: int, paths: int) -> None:
+        """Go on from what was handed on: every number that leads to a row is looked at first.
+
+        Parameters
+        ----------
+        saved
+            Of `saved`.
+        flows, paths
+            How many there are (count).
+        """
+        self.counts = saved.numbers("counts", COUNTS)
+        self.most_streams = saved.integer("most_streams", FIRST_STREAMS, self.most_streams + 1)
+        capacity = saved.integer("capacity", FIRST_STREAMS, self.most_streams + 1)
+        rows = saved.table("streams", STREAM, capacity)
+        require(capacity.bit_count() == 1 and capacity <= max(2 * len(rows), FIRST_STREAMS), "streams")
+        require(self.counts[N_STREAMS] == len(rows) and self.counts[N_SECONDS] == 0, "streams")
+        check_streams(rows)
+        check_media(rows, flows, paths)
+        self.streams = np.zeros(capacity, STREAM)
+        self.streams[: len(rows)] = rows
+        self.index = np.full(4 * capacity, EMPTY)
+        self.rebuild = True
+        places = saved.table("places", np.int32, CANDIDATE_SETS * WAYS)
+        within(places, 0, CANDIDATE_SETS * WAYS, "candidates")
+        candidates = saved.table("candidates", CANDIDATE, len(places))
+        waiting = saved.table("waiting", MEDIA, len(places) * CANDIDATE_ROWS)
+        require(len(candidates) == len(places) and len(waiting) == len(places) * CANDIDATE_ROWS, "candidates")
+        within(candidates["rows"], 0, CANDIDATE_ROWS + 1, "candidates")
+        check_media(candidates, flows, paths)
+        check_media(waiting, flows, paths)
+        self.candidates[places] = candidates
+        self.waiting[places] = waiting.reshape(len(places), CANDIDATE_ROWS)
+        seconds = saved.table("seconds", SECOND_ROW, MOST_SECONDS)
+        within(seconds["stream"], -1, len(rows), "seconds")
+        self.second_chunks = [seconds]
+
     def _make_room(self) -> None:
         """Double the table of streams; at the largest size the shortest idle ones give way."""
         count = len(self.streams)
@@ -516,3 +575,57 @@ class MeasuringState:
             self.counts[N_STREAMS] = len(left)
             self.counts[LOST_STREAMS] += len(gone)
         self.rebuild = True
+
+
+def check_media(rows: Table, flows: int, paths: int) -> None:
+    """Refuse media of flows or paths that there are not.
+
+    Parameters
+    ----------
+    rows
+        Of ``ccp_assess.wire.rtp.MEDIA``, or others that name a flow's direction and a path.
+    flows, paths
+        How many there are (count).
+
+    Raises
+    ------
+    StateError
+        If one is beyond, or of a payload type that RTP has not.
+    """
+    within(rows["flow"], 0, 2 * flows, "media")
+    within(rows["path"], -1, paths, "media")
+    if rows.dtype == MEDIA:
+        require(np.all((rows["payload_type"] < 128) | (rows["payload_type"] == RTCP)), "media")
+
+
+_UNBOUNDED = ("skew_ppm", "play_low_ms", "play_lows_ms")
+_FRACTIONS = tuple(name for name in STREAM.names or () if STREAM[name].base == np.float64 and name not in _UNBOUNDED)
+_LARGEST_FRACTION = 1e18
+"""So large that no capture leads to it, and small enough that sums of a few still are whole numbers of the machine."""
+
+
+def check_streams(rows: Table) -> None:
+    """Refuse streams whose numbers would lead a loop beyond their tables.
+
+    Parameters
+    ----------
+    rows
+        Of `STREAM`.
+
+    Raises
+    ------
+    StateError
+        If there is one.
+    """
+    within(rows["type_slots"], 0, PAYLOAD_TYPES + 1, "streams")
+    within(rows["types"].ravel(), 0, 128, "streams")
+    within(rows["skew_count"], 0, SKEW_POINTS + 1, "streams")
+    within(rows["play_slots"], 0, 1 << 31, "streams")
+    require(not rows["queued"].any(), "streams")
+    for name in _FRACTIONS:
+        require(np.all(np.abs(rows[name]) <= _LARGEST_FRACTION), "streams")
+    for name in _UNBOUNDED[1:]:
+        require(np.all((rows[name] >= -_LARGEST_FRACTION) & ~np.isnan(rows[name])), "streams")
+    require(np.isin(rows["rate_hz"], [0.0, *CLOCK_RATES_HZ]).all(), "streams")
+    require(np.all(rows["play_worst_ms"] >= 0.0), "streams")
+    require(np.all((rows["skew_width_ms"] == 0.0) | (rows["skew_width_ms"] >= 2_000.0)), "streams")

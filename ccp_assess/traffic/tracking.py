@@ -11,6 +11,8 @@ direction (scans, floods) make room for others when the table is full; bytes tha
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,6 +28,9 @@ from ccp_assess.traffic.flowtable import (
 from ccp_assess.traffic.payloads import (
     COUNTS,
     LOST_ROWS,
+    MOST_RARE_BYTES,
+    MOST_RARE_ROWS,
+    MOST_STUN_ROWS,
     N_BYTES,
     N_MEDIA,
     N_RARE,
@@ -48,11 +53,12 @@ from ccp_assess.traffic.segments import Framing, on_tcp
 from ccp_assess.traffic.spans import MOST_SPANS, SPAN, note_speech
 from ccp_assess.wire.compiled import inlined, kernel
 from ccp_assess.wire.datagram import STUN_ROW
-from ccp_assess.wire.framing import FRAMER, FRAMER_BYTES, FRAMERS
+from ccp_assess.wire.framing import FRAMER, FRAMER_BYTES, FRAMERS, OUT_OF_ORDER_RUNS
 from ccp_assess.wire.hashing import EMPTY, entry_of
 from ccp_assess.wire.ip import ICMP, ICMPV6, TCP, UDP
 from ccp_assess.wire.link import be16
 from ccp_assess.wire.rtp import RELAYED_BY_CHANNEL
+from ccp_assess.wire.saved import Saved, require, within
 from ccp_assess.wire.turn import PATH, PATHS, TURN, path_of_channel
 
 Bytes = npt.NDArray[np.uint8]
@@ -208,13 +214,13 @@ class TrackerState:
         self.rebuild = False
         self.framers: Table = np.zeros(FRAMERS, FRAMER)
         self.framers["owner"] = -1
-        self.streams: Bytes = np.empty((FRAMERS, FRAMER_BYTES), np.uint8)
-        self.known: Bytes = np.empty((FRAMERS, FRAMER_BYTES), np.uint8)
+        self.streams: Bytes = np.zeros((FRAMERS, FRAMER_BYTES), np.uint8)
+        self.known: Bytes = np.zeros((FRAMERS, FRAMER_BYTES), np.uint8)
         self.turn: Table = np.zeros(1, TURN)
-        self.paths: Table = np.empty(PATHS, PATH)
+        self.paths: Table = np.zeros(PATHS, PATH)
         self.path_counts: Numbers = np.zeros(2, np.int64)
-        self.rare: Table = np.empty(3 * ROOM_FOR_ONE_PACKET, RARE)
-        self.stun: Table = np.empty(3 * ROOM_FOR_ONE_PACKET, STUN_ROW)
+        self.rare: Table = np.zeros(3 * ROOM_FOR_ONE_PACKET, RARE)
+        self.stun: Table = np.zeros(3 * ROOM_FOR_ONE_PACKET, STUN_ROW)
         self.arena: Bytes = np.empty(1 << 20, np.uint8)
         self.spans: Table = np.zeros(MOST_SPANS, SPAN)
         self.span_counts: Numbers = np.zeros(2, np.int64)
@@ -225,7 +231,6 @@ class TrackerState:
         self.evicted_flows = 0
         self.evicted_packets = 0
         self.evicted_targets: dict[tuple[int, int, int, int], int] = {}
-        self.crowded = 0
 
     def make_room_for_flows(self) -> None:
         """Double the table of flows, or evict what was least of a conversation."""
@@ -247,7 +252,6 @@ class TrackerState:
         wanted = len(flows) // 4
         candidates = np.flatnonzero(lonely)
         if len(candidates) < wanted:  # all of them are conversations: the longest idle ones go
-            self.crowded += 1
             candidates = np.flatnonzero(~bound)
         if len(candidates) < 16:  # only calls are left: nothing may go, so the largest number of them is raised
             self.most_flows *= 2
@@ -328,3 +332,134 @@ class TrackerState:
         count = int(self.counts[N_MEDIA])
         self.counts[N_MEDIA] = 0
         return count
+
+    def rows(self) -> tuple[Table, bytes, Table]:
+        """Join all that was found.
+
+        Returns
+        -------
+        rare, kept, stun
+            Rows of ``ccp_assess.traffic.payloads.RARE``, the bytes they point to, and rows of ``STUN_ROW``.
+        """
+        self.collect()
+        starts = np.cumsum([0, *(len(piece) for piece in self.rare_bytes)])
+        counts = [len(part) for part in self.rare_rows]
+        rare = _joined(self.rare_rows, RARE)
+        rare["at"] += np.repeat(starts[:-1], counts)
+        kept = b"".join(self.rare_bytes)
+        stun = _joined(self.stun_rows, STUN_ROW)
+        self.rare_rows, self.rare_bytes, self.stun_rows = [rare], [kept], [stun]
+        return rare, kept, stun
+
+    def saved(self) -> dict[str, Any]:
+        """Return what must be handed on where another process goes on with the next packet."""
+        rare, kept, stun = self.rows()
+        lent = np.flatnonzero(self.framers["owner"] >= 0)
+        return {
+            "most_flows": self.most_flows,
+            "capacity": len(self.flows),
+            "flows": self.flows[: self.flow_counts[0]],
+            "free": self.free[: self.flow_counts[1]],
+            "framers": self.framers,
+            "streams": self.streams[lent],
+            "known": self.known[lent],
+            "paths": self.paths[: self.path_counts[0]],
+            "lost_paths": int(self.path_counts[1]),
+            "spans": self.spans[: self.span_counts[0]],
+            "lost_spans": int(self.span_counts[1]),
+            "counts": self.counts,
+            "rare": rare,
+            "kept": np.frombuffer(kept, np.uint8),
+            "stun": stun,
+            "evicted_flows": self.evicted_flows,
+            "evicted_packets": self.evicted_packets,
+            "evicted_targets": [[*target, count] for target, count in self.evicted_targets.items()],
+        }
+
+    def take_up(self, saved: Saved) -> None:
+        """Go on from what was handed on: every number that leads to a row is looked at first.
+
+        Parameters
+        ----------
+        saved
+            Of `saved`.
+        """
+        self._take_up_flows(saved)
+        count = int(self.flow_counts[0])
+        for name, most in (("paths", PATHS), ("spans", MOST_SPANS)):
+            whole = getattr(self, name)
+            rows = saved.table(name, whole.dtype, most)
+            whole[: len(rows)] = rows
+            counts = self.path_counts if name == "paths" else self.span_counts
+            counts[:] = len(rows), saved.integer(f"lost_{name}", 0, 1 << 62)
+        paths, spans = int(self.path_counts[0]), int(self.span_counts[0])
+        flows = self.flows[:count]
+        within(flows["first_path"], -1, paths, "flows")
+        within(flows["span"], -1, spans, "flows")
+        within(self.spans["flow"][:spans], 0, count, "spans")
+        later = self.paths["next"][:paths]
+        require(np.all((later >= -1) & (later < np.arange(paths))), "paths")
+        self._take_up_framers(saved)
+        self.counts = saved.numbers("counts", COUNTS)
+        rare = saved.table("rare", RARE, MOST_RARE_ROWS)
+        kept = saved.table("kept", np.uint8, MOST_RARE_BYTES).tobytes()
+        stun = saved.table("stun", STUN_ROW, MOST_STUN_ROWS)
+        for rows, path in ((rare, "path"), (stun, "peer")):
+            within(rows["flow"], -1, count, "rows")
+            within(rows[path], -1, paths, "rows")
+        require(not rare["from_indication"][rare["path"] < 0].any(), "rows")
+        within(rare["captured"], 0, len(kept) + 1, "rows")
+        within(rare["at"], 0, len(kept) + 1, "rows")
+        within(rare["at"] + rare["captured"], 0, len(kept) + 1, "rows")
+        require(not self.counts[[N_RARE, N_STUN, N_BYTES]].any(), "counts")
+        self.rare_rows, self.rare_bytes, self.stun_rows = [rare], [kept], [stun]
+        self.evicted_flows = saved.integer("evicted_flows", 0, 1 << 62)
+        self.evicted_packets = saved.integer("evicted_packets", 0, 1 << 62)
+        for *target, number in saved.rows("evicted_targets", int, int, int, int, int, most=1 << 20):
+            self.evicted_targets[tuple(target)] = number
+
+    def _take_up_flows(self, saved: Saved) -> None:
+        self.most_flows = saved.integer("most_flows", 1, 1 << 31)
+        capacity = saved.integer("capacity", 1, self.most_flows + 1)
+        rows = saved.table("flows", FLOW, capacity)
+        # Tables are doubled when they are full, so that what is said to be there bounds the room that is made for it.
+        require(capacity.bit_count() == 1 and capacity <= max(2 * len(rows), FIRST_FLOWS), "flows")
+        require(self.most_flows <= max(MOST_FLOWS, capacity), "flows")
+        free = saved.table("free", np.int32, len(rows))
+        within(free, 0, len(rows), "flows")
+        within(rows["framer"].ravel(), -1, FRAMERS, "flows")
+        self.flows = np.zeros(capacity, FLOW)
+        self.flows[: len(rows)] = rows
+        self.index = np.full(4 * capacity, EMPTY)
+        self.rebuild = True
+        self.free = np.empty(self.most_flows, np.int32)
+        self.free[: len(free)] = free
+        self.flow_counts[:] = len(rows), len(free)
+
+    def _take_up_framers(self, saved: Saved) -> None:
+        framers = saved.table("framers", FRAMER, FRAMERS)
+        require(len(framers) == FRAMERS, "framers")
+        within(framers["filled"], 0, FRAMER_BYTES + 1, "framers")
+        within(framers["runs"], 0, OUT_OF_ORDER_RUNS + 1, "framers")
+        runs = np.arange(OUT_OF_ORDER_RUNS) < framers["runs"][:, None]
+        within(framers["run_start"][runs], 0, FRAMER_BYTES + 1, "framers")
+        within(framers["run_stop"][runs], 0, FRAMER_BYTES + 1, "framers")
+        self.framers = framers
+        lent = np.flatnonzero(framers["owner"] >= 0)
+        for name in ("streams", "known"):
+            content = saved.table(name, np.uint8, FRAMERS * FRAMER_BYTES)
+            require(content.size == len(lent) * FRAMER_BYTES, "framers")
+            getattr(self, name)[lent] = content.reshape(len(lent), FRAMER_BYTES)
+
+
+def _joined(parts: list[Table], dtype: np.dtype[np.void]) -> Table:
+    """Join tables; each is given back as soon as it was copied, so that they are not all there twice."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = np.empty(sum(len(part) for part in parts), dtype)
+    stop = len(whole)
+    while parts:
+        part = parts.pop()
+        whole[stop - len(part) : stop] = part
+        stop -= len(part)
+    return whole

@@ -12,6 +12,8 @@ Nothing here believes a length in a header further than the bytes that are there
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -53,6 +55,7 @@ from ccp_assess.wire.link import (
     le32,
     network_layer,
 )
+from ccp_assess.wire.saved import Saved, require, within
 
 Bytes = npt.NDArray[np.uint8]
 Table = npt.NDArray[np.void]
@@ -703,3 +706,45 @@ class DecoderState:
         found = [(int(self.given_up[1 + 2 * n]), int(self.given_up[2 + 2 * n])) for n in range(listed)]
         found += found[-1:] * (count - listed)
         return found + [(int(s["capture"]), int(s["file_offset"])) for s in self.slots if s["used"]]
+
+    def saved(self) -> dict[str, Any]:
+        """Return what must be handed on where another process goes on with the next frame."""
+        used = np.flatnonzero(self.slots["used"])
+        bitmaps = self.bitmaps[used]
+        came = np.unpackbits(bitmaps.view(np.uint8), axis=1, bitorder="little")[:, : FRAGMENT_BYTES // 8]
+        return {
+            "copies": self.copies,
+            "slots": self.slots,
+            "bitmaps": bitmaps,
+            "store": self.store[used] * np.repeat(came, 8, axis=1),
+            "given_up": self.given_up,
+        }
+
+    def take_up(self, saved: Saved, captures: int) -> None:
+        """Go on from what was handed on.
+
+        Parameters
+        ----------
+        saved
+            Of `saved`.
+        captures
+            How many files there are.
+        """
+        copies = saved.table("copies", np.int64, self.copies.size)
+        require(copies.size == self.copies.size, "copies")
+        self.copies = copies.reshape(COPY_SLOTS, 3)
+        self.slots = saved.table("slots", FRAGMENTED, FRAGMENT_SLOTS)
+        require(len(self.slots) == FRAGMENT_SLOTS, "slots")
+        used = np.flatnonzero(self.slots["used"])
+        slots = self.slots[used]
+        within(slots["capture"], 0, captures, "slots")
+        within(slots["total"], -1, FRAGMENT_BYTES + 1, "slots")
+        within(slots["known"], 0, FRAGMENT_BYTES + 1, "slots")
+        for name in ("bitmaps", "store"):
+            whole = getattr(self, name)
+            rows = saved.table(name, whole.dtype, whole.size)
+            require(rows.size == len(used) * whole.shape[1], name)
+            whole[used] = rows.reshape(len(used), whole.shape[1])
+        self.given_up = saved.numbers("given_up", len(self.given_up))
+        listed = min(int(self.given_up[0]), (len(self.given_up) - 1) // 2)
+        within(self.given_up[1 : 1 + 2 * listed : 2], 0, captures, "given_up")

@@ -149,10 +149,22 @@ def kernel_folder() -> Path:
 
 
 def _digest() -> str:
-    digest = hashlib.sha256(f"{sys.version_info[:2]} {np.__version__} {llvm.llvm_version_info}".encode())
+    text = f"{sys.version_info[:2]} {np.__version__} {llvm.llvm_version_info} {source_digest()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def source_digest() -> str:
+    """Name the sources of all kernels by their content.
+
+    Returns
+    -------
+    digest
+        The same wherever these sources are the same.
+    """
+    digest = hashlib.sha256()
     for name in _SOURCES:
         digest.update((_PACKAGE / name).read_bytes())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()
 
 
 def _candidates() -> list[Path]:

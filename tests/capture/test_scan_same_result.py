@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from captures_by_hand import Speech, channel, ethernet, ip, pcap, pcapng, stun, tcp, udp, xor_peer
 
-from ccp_assess.capture import scan as scanning
+from ccp_assess.capture import stages
 from ccp_assess.capture.records import Scan
 from ccp_assess.capture.scan import scan
 from ccp_assess.errors import CaptureError
@@ -107,7 +107,7 @@ def test_an_error_in_a_stage_reaches_the_caller_and_ends_the_threads(tmp_path, m
     def broken(*_arguments: object) -> None:
         raise CaptureError("broken on purpose")
 
-    monkeypatch.setattr(scanning, "_decode", broken)
+    monkeypatch.setattr(stages, "_decode", broken)
     with pytest.raises(CaptureError, match="on purpose"):
         scan(path, workers=2)
 
