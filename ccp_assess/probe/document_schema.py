@@ -15,6 +15,7 @@ from typing import Any
 from ccp_assess.probe.page import FORMAT as PAGE_FORMAT
 from ccp_assess.probe.page import read_verdicts
 from ccp_assess.probe.signed import RefusedError, check_nesting
+from ccp_assess.terminal import printable
 
 MOST_LEVELS = 24
 MOST_DOCUMENTS = 10_000
@@ -140,7 +141,7 @@ def _record(fields: Mapping[str, Check], *, needed: tuple[str, ...] = ()) -> Che
             try:
                 fields.get(name, _bounded)(one)
             except _WrongError as error:
-                raise error.within(f".{name[:60]}") from None
+                raise error.within(f".{printable(name[:60])}") from None
 
     return checked
 
