@@ -10,7 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ccp_assess.traffic.evidence import Evidence, agent_of
+import numpy as np
+import numpy.typing as npt
+
+from ccp_assess.traffic.evidence import Evidence, EvidenceIndex, agent_of
 from ccp_assess.traffic.relaypaths import PathKey
 from ccp_assess.traffic.streams import RtpStream
 from ccp_assess.units import NS_PER_S
@@ -19,6 +22,7 @@ _OVERLAP_NS = NS_PER_S
 _SIMULTANEOUS_NS = 3 * NS_PER_S
 _ONE_WAY_GAP_NS = 5 * NS_PER_S
 _SAME_SSRC_GAP_NS = 30 * NS_PER_S
+_FAR = np.iinfo(np.int64).max
 
 
 @dataclass(slots=True)
@@ -52,13 +56,15 @@ def path_of(evidence: Evidence, stream: RtpStream) -> PathKey:
     return evidence.paths.key(stream.flow, stream.channel_number or 0, stream.peer, stream.last_ns)
 
 
-def find_clusters(evidence: Evidence) -> list[Cluster]:
+def find_clusters(evidence: Evidence, index: EvidenceIndex) -> list[Cluster]:
     """Bring streams together that are one call.
 
     Parameters
     ----------
     evidence
         What was found in a capture.
+    index
+        The same by flow and path.
 
     Returns
     -------
@@ -81,7 +87,7 @@ def find_clusters(evidence: Evidence) -> list[Cluster]:
                 for part in _split_simultaneous(evidence.streams, numbers)
             )
     clusters.sort(key=lambda cluster: (cluster.first_ns, cluster.paths))
-    clusters = _join_one_way(evidence, clusters)
+    clusters = _join_one_way(evidence, clusters, index)
     clusters = _join_same_ssrc(evidence, clusters)
     return sorted(clusters, key=lambda cluster: (cluster.first_ns, cluster.paths))
 
@@ -128,49 +134,64 @@ def _split_simultaneous(streams: Sequence[RtpStream], numbers: list[int]) -> lis
         side: [n for n in numbers if streams[n].outbound_of_key is side and is_main(streams[n])]
         for side in (True, False)
     }
-    if any(_most_at_once(streams, side) < 2 for side in sides.values()):
+    if not all(_are_at_once(streams, side) for side in sides.values()):
         return [numbers]
     pairs: list[list[int]] = []
-    left = list(sides[False])
+    left = sides[False]
+    times = _times(streams, left)
+    is_left = np.ones(len(left), np.bool_)
     for number in sides[True]:
         stream = streams[number]
-        best = min(left, key=lambda n: _distance(stream, streams[n]), default=None)
-        if best is None or _overlap(stream, streams[best]) < 0:
+        apart = np.where(is_left, _distances(stream, times), _FAR)
+        best = int(np.argmin(apart))
+        if not is_left[best] or _overlap(stream, streams[left[best]]) < 0:
             pairs.append([number])
         else:
-            left.remove(best)
-            pairs.append([number, best])
-    for number in [*left, *(n for n in numbers if not is_main(streams[n]))]:
-        nearest = min(pairs, key=lambda pair: min(_distance(streams[number], streams[n]) for n in pair))
-        nearest.append(number)
+            is_left[best] = False
+            pairs.append([number, left[best]])
+    others = [n for n, free in zip(left, is_left.tolist(), strict=True) if free]
+    others += [n for n in numbers if not is_main(streams[n])]
+    members = [n for pair in pairs for n in pair]
+    pair_of = np.array([k for k, pair in enumerate(pairs) for _ in pair] + [0] * len(others))
+    times = _times(streams, members + others)
+    for place, number in enumerate(others, len(members)):
+        apart = _distances(streams[number], times[:, :place])
+        pair_of[place] = nearest = pair_of[:place][apart == apart.min()].min()
+        pairs[nearest].append(number)
     return [sorted(pair) for pair in pairs]
 
 
-def _distance(a: RtpStream, b: RtpStream) -> int:
-    return abs(a.first_ns - b.first_ns) + abs(a.last_ns - b.last_ns)
+def _times(streams: Sequence[RtpStream], numbers: list[int]) -> npt.NDArray[np.int64]:
+    return np.array([[streams[n].first_ns for n in numbers], [streams[n].last_ns for n in numbers]], np.int64)
 
 
-def _most_at_once(streams: Sequence[RtpStream], numbers: list[int]) -> int:
-    by_type: dict[int, list[int]] = defaultdict(list)
-    for number in numbers:
-        by_type[streams[number].payload_type].append(number)
-    most = 0
-    for group in by_type.values():
-        for number in group:
-            at_once = sum(_overlap(streams[number], streams[n]) >= _SIMULTANEOUS_NS for n in group if n != number)
-            most = max(most, 1 + at_once)
-    return most
+def _distances(stream: RtpStream, times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How far apart streams begin and end, together."""
+    distances: npt.NDArray[np.int64] = np.abs(times[0] - stream.first_ns) + np.abs(times[1] - stream.last_ns)
+    return distances
 
 
-def _join_one_way(evidence: Evidence, clusters: list[Cluster]) -> list[Cluster]:
+def _are_at_once(streams: Sequence[RtpStream], numbers: list[int]) -> bool:
+    """Tell whether two streams of one payload type went on at the same time for long."""
+    latest: dict[int, int] = {}
+    for number in sorted(numbers, key=lambda n: streams[n].first_ns):
+        stream = streams[number]
+        last_ns = latest.get(stream.payload_type)
+        if last_ns is not None and min(last_ns, stream.last_ns) - stream.first_ns >= _SIMULTANEOUS_NS:
+            return True
+        latest[stream.payload_type] = stream.last_ns if last_ns is None else max(last_ns, stream.last_ns)
+    return False
+
+
+def _join_one_way(evidence: Evidence, clusters: list[Cluster], index: EvidenceIndex) -> list[Cluster]:
     """Join what is one call in two halves: plain RTP on two 5-tuples, or one direction that starts after the other."""
     result: list[Cluster] = []
     halves: dict[tuple[str, str], list[Cluster]] = defaultdict(list)  # clusters of one direction by their ends
     for cluster in clusters:
         ends = {(evidence.streams[n].src, evidence.streams[n].dst) for n in cluster.streams}
         end = next(iter(ends))
-        candidates = halves[end[::-1]] if len(ends) == 1 else []
-        partner = next((c for c in reversed(candidates) if _is_other_half(evidence, c, cluster)), None)
+        candidates = _not_before(halves[end[::-1]], cluster.first_ns - _ONE_WAY_GAP_NS) if len(ends) == 1 else []
+        partner = next((c for c in reversed(candidates) if _is_other_half(index, c, cluster)), None)
         if partner is not None:
             candidates.remove(partner)  # it is whole now
             _absorb(partner, cluster)
@@ -181,10 +202,19 @@ def _join_one_way(evidence: Evidence, clusters: list[Cluster]) -> list[Cluster]:
     return result
 
 
-def _is_other_half(evidence: Evidence, a: Cluster, b: Cluster) -> bool:
+def _not_before(clusters: list[Cluster], time_ns: int) -> list[Cluster]:
+    """Forget clusters that ended before an instant: what is joined comes in order of time, so none will need them."""
+    if any(cluster.last_ns < time_ns for cluster in clusters):
+        clusters[:] = [cluster for cluster in clusters if cluster.last_ns >= time_ns]
+    return clusters
+
+
+def _is_other_half(index: EvidenceIndex, a: Cluster, b: Cluster) -> bool:
     if a.paths == b.paths:  # one direction, then the other, with a short pause between and no new keys
-        renewed = any(h.path in b.paths and a.last_ns < h.started_ns <= b.first_ns for h in evidence.handshakes)
-        return not renewed and b.first_ns - a.last_ns <= _ONE_WAY_GAP_NS
+        if b.first_ns - a.last_ns > _ONE_WAY_GAP_NS:
+            return False
+        keyed = (h.started_ns for path in b.paths for h in index.handshakes.get(path, ()))
+        return not any(a.last_ns < started_ns <= b.first_ns for started_ns in keyed)
     if a.paths[0].peer or b.paths[0].peer:
         return False
     overlap = min(a.last_ns, b.last_ns) - max(a.first_ns, b.first_ns)
@@ -197,7 +227,8 @@ def _join_same_ssrc(evidence: Evidence, clusters: list[Cluster]) -> list[Cluster
     by_mark: dict[tuple[int, str], list[Cluster]] = defaultdict(list)
     for cluster in clusters:
         marks = _marks(evidence, cluster)
-        candidates = [c for mark in sorted(marks) for c in by_mark[mark]]
+        since_ns = cluster.first_ns - _SAME_SSRC_GAP_NS
+        candidates = [c for mark in sorted(marks) for c in _not_before(by_mark[mark], since_ns)]
         before = next((c for c in reversed(candidates) if _moved(c, cluster)), None)
         if before is None:
             result.append(cluster)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter, itemgetter
+from typing import NamedTuple
 
 import numpy as np
 
 from ccp_assess.traffic.callrecords import Call, Failure, Relay, Setup, hash_call
-from ccp_assess.traffic.evidence import SETUP_NS, Evidence, TransactionIndex, agent_of, relay_end, relay_of
-from ccp_assess.traffic.handshakes import DtlsHandshake
+from ccp_assess.traffic.evidence import SETUP_NS, Asked, Evidence, EvidenceIndex, agent_of, relay_end, relay_of
+from ccp_assess.traffic.intervals import Intervals
 from ccp_assess.traffic.relaypaths import PathKey
 from ccp_assess.traffic.setups import allocate_ms, dns_ms, dns_of, ice_ms
 from ccp_assess.traffic.transactions import ERROR, NO_ANSWER, SUCCESS
@@ -24,11 +26,10 @@ _CHECKS_NS = 2 * NS_PER_S
 _FEWEST_REQUESTS = 2
 CHALLENGES = (300, 401, 438)
 """Answers to an Allocate that ask to try again."""
-_NO_ROWS = np.zeros(0, np.int64)
 
 
 @dataclass(slots=True)
-class _Attempt:
+class Attempt:
     """Flows of one workstation to relays that were tried at the same time."""
 
     agent: str
@@ -38,29 +39,53 @@ class _Attempt:
     granted: bool = False
 
 
-def _attempts(evidence: Evidence, index: TransactionIndex) -> list[_Attempt]:
+class _Tried(NamedTuple):
+    """A path that did not carry media, and why."""
+
+    first_ns: int
+    last_ns: int
+    path: PathKey
+    agent: str
+    failure: Failure | None
+
+
+def find_attempts(evidence: Evidence, index: EvidenceIndex) -> list[Attempt]:
+    """Find what workstations tried to get a relay.
+
+    Parameters
+    ----------
+    evidence
+        What was found in a capture.
+    index
+        The same by flow and path.
+
+    Returns
+    -------
+    attempts
+        By first request.
+    """
     starts: list[tuple[int, int, str, int, bool]] = []
+    for number, requests in index.allocates.items():
+        flow = evidence.flows[number]
+        first = requests[0]
+        last_ns = max(max(request.time_ns, request.answer_ns) for request in requests)
+        granted = any(request.outcome == SUCCESS for request in requests)
+        starts.append((first.time_ns, number, flow.a if first.outbound_of_key else flow.b, last_ns, granted))
     for number, flow in enumerate(evidence.flows):
-        rows = index.rows[index.outer_of(number)]
-        rows = rows[rows["method"] == Method.ALLOCATE]
-        if len(rows):
-            first = rows[0]
-            agent = flow.a if first["outbound_of_key"] else flow.b
-            last = max(int(rows["time_ns"].max()), int(rows["answer_ns"].max()))
-            starts.append((int(first["time_ns"]), number, agent, last, bool((rows["outcome"] == SUCCESS).any())))
-        elif (
+        if (
             flow.transport == "tcp"
             and flow.syn_ns is not None
             and flow.synack_ns is None
+            and number not in index.allocates
             and evidence.is_relay(flow.b, flow.b_port, "tcp")
         ):
             starts.append((flow.syn_ns, number, flow.a, flow.last_ns, False))
-    attempts: list[_Attempt] = []
-    latest: dict[str, _Attempt] = {}
+    attempts: list[Attempt] = []
+    latest: dict[str, Attempt] = {}
     for first_ns, number, agent, last_ns, granted in sorted(starts):
         current = latest.get(agent)
         if current is None or first_ns - current.last_ns > _ATTEMPT_GAP_NS:
-            current = _Attempt(agent=agent, flows=[], first_ns=first_ns, last_ns=last_ns)
+            current = Attempt(agent=agent, flows=[], first_ns=first_ns, last_ns=last_ns)
             attempts.append(current)
             latest[agent] = current
         current.flows.append(number)
@@ -69,7 +94,9 @@ def _attempts(evidence: Evidence, index: TransactionIndex) -> list[_Attempt]:
     return attempts
 
 
-def find_failed_calls(evidence: Evidence, index: TransactionIndex, calls: list[Call]) -> list[Call]:
+def find_failed_calls(
+    evidence: Evidence, index: EvidenceIndex, calls: Sequence[Call], attempts: Sequence[Attempt]
+) -> list[Call]:
     """Find attempts at calls of which nothing came.
 
     Parameters
@@ -77,9 +104,11 @@ def find_failed_calls(evidence: Evidence, index: TransactionIndex, calls: list[C
     evidence
         What was found in a capture.
     index
-        Its transactions by flow and path.
+        The same by flow and path.
     calls
         Calls with media: an attempt beside one of them is no failed call.
+    attempts
+        Of :func:`find_attempts`.
 
     Returns
     -------
@@ -87,23 +116,44 @@ def find_failed_calls(evidence: Evidence, index: TransactionIndex, calls: list[C
         Failed ones.
     """
     failed = []
-    attempts = _attempts(evidence, index)
+    by_agent = _by_agent(calls)
+    in_calls = {
+        agent: Intervals([c.start_ns - SETUP_NS for c in own], [c.end_ns for c in own])
+        for agent, own in by_agent.items()
+    }
+    granted: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in attempts:
-        asked = [n for n in attempt.flows if len(index.outer_of(n))]
+        if attempt.granted:
+            granted[attempt.agent].append(attempt)
+    beside_granted = {
+        agent: Intervals([a.first_ns - _BESIDE_NS for a in own], [a.last_ns + _BESIDE_NS for a in own])
+        for agent, own in granted.items()
+    }
+    for attempt in attempts:
+        asked = [n for n in attempt.flows if len(index.outer_of(n).numbers)]
         if attempt.granted or not asked:
             continue
-        if any(call.agent == attempt.agent and _touches(call, attempt) for call in calls):
-            continue  # another way was found: no failed call, but a finding of that call
-        if any(other.granted and _is_beside(other, attempt) for other in attempts):
+        # Another way was found: no failed call, but a finding of that call; or another relay granted one meanwhile.
+        ways = (in_calls.get(attempt.agent), beside_granted.get(attempt.agent))
+        if any(way is not None and way.touch(attempt.first_ns, attempt.last_ns) for way in ways):
             continue
         call = _failed_allocation(evidence, index, attempt, asked)
         if call is not None:
             failed.append(call)
-    return failed + _refused_beside(evidence, index, calls, attempts) + _failed_paths(evidence, index, calls)
+    failed += _refused_beside(evidence, index, by_agent, attempts)
+    return failed + _failed_paths(evidence, index, calls, by_agent)
+
+
+def _by_agent(calls: Iterable[Call]) -> dict[str, list[Call]]:
+    by_agent: dict[str, list[Call]] = defaultdict(list)
+    for call in calls:
+        if call.agent is not None:
+            by_agent[call.agent].append(call)
+    return by_agent
 
 
 def _refused_beside(
-    evidence: Evidence, index: TransactionIndex, calls: list[Call], attempts: list[_Attempt]
+    evidence: Evidence, index: EvidenceIndex, by_agent: Mapping[str, list[Call]], attempts: Sequence[Attempt]
 ) -> list[Call]:
     """Find second calls that the relay refused while the workstation's first one went on.
 
@@ -111,26 +161,20 @@ def _refused_beside(
     relay grants it at the same time.
     """
     failed = []
+    running = {
+        agent: Intervals([c.start_ns for c in calls], [c.end_ns for c in calls]) for agent, calls in by_agent.items()
+    }
     for attempt in attempts:
-        beside = [c for c in calls if c.agent == attempt.agent and c.start_ns <= attempt.last_ns <= c.end_ns]
-        if not beside:
+        if attempt.agent not in running:
             continue
-        refused: list[int] = []
-        for number in attempt.flows:
-            rows = index.rows[index.outer_of(number)]
-            rows = rows[rows["method"] == Method.ALLOCATE]
-            is_later = len(rows) > 0 and any(c.start_ns < rows["time_ns"][0] and c.flow != number for c in beside)
-            if is_later and rows["outcome"][-1] == ERROR and rows["error_code"][-1] not in CHALLENGES:
-                refused.append(number)
-            elif is_later and (rows["outcome"] == SUCCESS).any():
-                refused.clear()
-                break
+        places = running[attempt.agent].touching(attempt.last_ns, attempt.last_ns)
+        refused = _refused_after(index, attempt, [by_agent[attempt.agent][place] for place in places])
         if refused:
-            part = _Attempt(
+            part = Attempt(
                 agent=attempt.agent,
                 flows=refused,
                 first_ns=min(evidence.flows[n].first_ns for n in refused),
-                last_ns=max(int(index.rows["answer_ns"][index.outer_of(n)].max()) for n in refused),
+                last_ns=max(int(index.rows["answer_ns"][index.outer_of(n).numbers].max()) for n in refused),
             )
             call = _failed_allocation(evidence, index, part, refused)
             if call is not None:
@@ -138,46 +182,56 @@ def _refused_beside(
     return failed
 
 
-def _touches(call: Call, attempt: _Attempt) -> bool:
-    return call.start_ns - SETUP_NS <= attempt.last_ns and attempt.first_ns <= call.end_ns
+def _refused_after(index: EvidenceIndex, attempt: Attempt, beside: list[Call]) -> list[int]:
+    """Give the flows on which an allocation was refused after the start of a call on another flow."""
+    earliest = min(beside, key=attrgetter("start_ns"), default=None)
+    if earliest is None:
+        return []
+    others_ns = min((call.start_ns for call in beside if call.flow != earliest.flow), default=None)
+    refused: list[int] = []
+    for number in attempt.flows:
+        requests = index.allocates.get(number)
+        since_ns = others_ns if number == earliest.flow else earliest.start_ns
+        if not requests or since_ns is None or since_ns >= requests[0].time_ns:
+            continue
+        if requests[-1].outcome == ERROR and requests[-1].error_code not in CHALLENGES:
+            refused.append(number)
+        elif any(request.outcome == SUCCESS for request in requests):
+            return []
+    return refused
 
 
-def _is_beside(a: _Attempt, b: _Attempt) -> bool:
-    return a.agent == b.agent and a.first_ns - _BESIDE_NS <= b.last_ns and b.first_ns - _BESIDE_NS <= a.last_ns
-
-
-def _failed_allocation(evidence: Evidence, index: TransactionIndex, attempt: _Attempt, asked: list[int]) -> Call | None:
+def _failed_allocation(evidence: Evidence, index: EvidenceIndex, attempt: Attempt, asked: list[int]) -> Call | None:
     number = asked[0]
     flow = evidence.flows[number]
-    rows = index.rows[np.concatenate([index.outer_of(n) for n in asked])]
-    rows = rows[rows["method"] == Method.ALLOCATE]
-    requests = int(len(rows) + rows["retransmissions"].sum())
-    refused = [e for e in evidence.icmp_errors if e.flow in attempt.flows]
-    errors = rows[rows["outcome"] == ERROR]
-    if len(errors):
-        code = int(errors["error_code"][-1])
-        failure = Failure(phase="allocate", reason=f"error_{code}", error_code=code, requests=requests)
-    elif refused:
-        failure = Failure(phase="relay", reason=refused[0].reason, requests=requests)
-    elif requests < _FEWEST_REQUESTS or any(_came_back(evidence, n) for n in asked):
+    requests = [request for n in asked for request in index.allocates.get(n, ())]
+    if not requests:
+        return None
+    count = len(requests) + sum(request.retransmissions for request in requests)
+    codes = [request.error_code for request in requests if request.outcome == ERROR]
+    refused = min((index.icmp_errors[n][0] for n in attempt.flows if n in index.icmp_errors), default=None)
+    if codes:
+        failure = Failure(phase="allocate", reason=f"error_{codes[-1]}", error_code=codes[-1], requests=count)
+    elif refused is not None:
+        failure = Failure(phase="relay", reason=evidence.icmp_errors[refused].reason, requests=count)
+    elif count < _FEWEST_REQUESTS or any(_came_back(evidence, n) for n in asked):
         return (
             None  # one request proves nothing; neither does silence where packets did come back, or TCP was one-sided
         )
     else:
-        failure = Failure(phase="relay", reason="no_answer", requests=requests)
-    first = rows[0]
-    agent_is_a = bool(first["outbound_of_key"])
+        failure = Failure(phase="relay", reason="no_answer", requests=count)
+    agent_is_a = requests[0].outbound_of_key
     relay, own = ((flow.b, flow.b_port), (flow.a, flow.a_port))[:: 1 if agent_is_a else -1]
     return Call(
         call_id=hash_call(flow, attempt.first_ns, [], agent_is_a=agent_is_a),
-        start_ns=int(rows["time_ns"].min()),
+        start_ns=min(request.time_ns for request in requests),
         end_ns=max(attempt.last_ns, *(evidence.flows[n].last_ns for n in asked)),
         agent=own[0],
         agent_port=own[1],
         relay=Relay(address=relay[0], port=relay[1], transport="tcp" if flow.transport == "tcp" else "udp"),
         flow=number,
-        setup=Setup(dns=dns_of(evidence, relay[0], flow.first_ns, own[0])),
-        relay_rows=tuple(np.concatenate([index.outer_of(n) for n in asked]).tolist()),
+        setup=Setup(dns=dns_of(index, relay[0], flow.first_ns, own[0])),
+        relay_rows=tuple(row for n in asked for row in index.outer_of(n).numbers.tolist()),
         failure=failure,
         attempts=tuple(attempt.flows),
     )
@@ -192,77 +246,82 @@ def _came_back(evidence: Evidence, number: int) -> bool:
     return back > 0
 
 
-def _failed_paths(evidence: Evidence, index: TransactionIndex, calls: list[Call]) -> list[Call]:
+def _failed_paths(
+    evidence: Evidence, index: EvidenceIndex, calls: Sequence[Call], by_agent: Mapping[str, list[Call]]
+) -> list[Call]:
     """Allocated, but no check was answered, no permission given or no keys agreed on, and nothing else worked."""
     carried = {path for call in calls for path in call.paths}
-    tried: list[tuple[int, int, PathKey, str, Failure | None]] = []
-    by_path: dict[PathKey, list[DtlsHandshake]] = defaultdict(list)
-    for handshake in evidence.handshakes:
-        by_path[handshake.path].append(handshake)
-    for path in sorted({*index.inner, *by_path}):
+    tried: list[_Tried] = []
+    for path in sorted({*index.paths, *index.handshakes}):
         agent, port = agent_of(evidence, path.flow)
         if path in carried or agent is None or not path.peer:
             continue
         flow = evidence.flows[path.flow]
-        agent_is_a = (agent, port) == (flow.a, flow.a_port)
-        rows = index.rows[index.inner.get(path, _NO_ROWS)]
-        ours = rows[rows["outbound_of_key"] == agent_is_a]
-        handshakes = by_path[path]
-        times = [int(t) for t in rows["time_ns"]] + [h.started_ns for h in handshakes]
+        asked = index.inner_of(path)
+        handshakes = index.handshakes.get(path, [])
+        times = [*asked.times_ns[[0, -1]].tolist()] if len(asked.times_ns) else []
+        times += [h.started_ns for h in handshakes]
         failure: Failure | None = None
         if handshakes:
             if all(h.completed_ns is None for h in handshakes):
                 failure = Failure(phase="dtls", reason="not_finished", requests=len(handshakes))
-        elif len(ours) and not (rows["outcome"] == SUCCESS).any() and np.ptp(ours["time_ns"]) >= _CHECKS_NS:
-            requests = int(len(ours) + ours["retransmissions"].sum())
-            failure = Failure(phase="ice", reason="no_checks_answered", requests=requests)
+        else:
+            failure = _unanswered(index, asked, agent_is_a=(agent, port) == (flow.a, flow.a_port))
         if times:
-            tried.append((min(times), max(times), path, agent, failure))
-    return _failed_sessions(evidence, index, calls, sorted(tried, key=lambda entry: entry[:3]))
+            tried.append(_Tried(min(times), max(times), path, agent, failure))
+    return _failed_sessions(evidence, index, by_agent, sorted(tried, key=itemgetter(0, 1, 2)))
+
+
+def _unanswered(index: EvidenceIndex, asked: Asked, *, agent_is_a: bool) -> Failure | None:
+    """Tell checks that went on for a while without one answer."""
+    ours = asked.outbound == agent_is_a
+    times_ns = asked.times_ns[ours]
+    if not len(times_ns) or times_ns[-1] - times_ns[0] < _CHECKS_NS:
+        return None
+    if (index.rows["outcome"][asked.numbers] == SUCCESS).any():
+        return None
+    requests = len(times_ns) + int(index.rows["retransmissions"][asked.numbers[ours]].sum())
+    return Failure(phase="ice", reason="no_checks_answered", requests=requests)
 
 
 def _failed_sessions(
-    evidence: Evidence,
-    index: TransactionIndex,
-    calls: list[Call],
-    tried: list[tuple[int, int, PathKey, str, Failure | None]],
+    evidence: Evidence, index: EvidenceIndex, by_agent: Mapping[str, list[Call]], tried: list[_Tried]
 ) -> list[Call]:
     failed: list[Call] = []
     done: set[PathKey] = set()
-    for first_ns, last_ns, path, agent, failure in tried:
-        if failure is None or path in done:
+    own: dict[str, list[_Tried]] = defaultdict(list)
+    for entry in tried:
+        own[entry.agent].append(entry)
+    near = {
+        agent: Intervals([e.first_ns - SETUP_NS for e in entries], [e.last_ns + SETUP_NS for e in entries])
+        for agent, entries in own.items()
+    }
+    in_calls = {
+        agent: Intervals([c.start_ns - SETUP_NS for c in calls], [c.end_ns + SETUP_NS for c in calls])
+        for agent, calls in by_agent.items()
+    }
+    for entry in tried:
+        if entry.failure is None or entry.path in done:
             continue
-        beside = [
-            entry
-            for entry in tried
-            if entry[3] == agent and entry[0] <= last_ns + SETUP_NS and entry[1] >= first_ns - SETUP_NS
-        ]
-        works = any(entry[4] is None for entry in beside)
-        in_call = any(
-            call.agent == agent and call.start_ns - SETUP_NS <= first_ns <= call.end_ns + SETUP_NS for call in calls
-        )
-        done.update(entry[2] for entry in beside)
+        beside = [own[entry.agent][place] for place in near[entry.agent].touching(entry.first_ns, entry.last_ns)]
+        works = any(other.failure is None for other in beside)
+        in_call = entry.agent in in_calls and in_calls[entry.agent].touch(entry.first_ns, entry.first_ns)
+        done.update(other.path for other in beside)
         # A capture that ends while the checks are still under way has not seen them fail.
-        too_short = evidence.last_ns is not None and evidence.last_ns - first_ns < 3 * NS_PER_S
+        too_short = evidence.last_ns is not None and evidence.last_ns - entry.first_ns < 3 * NS_PER_S
         if works or in_call or too_short:
             continue
-        worst = next((entry for entry in beside if entry[4] and entry[4].phase == "dtls"), None) or (
-            first_ns, last_ns, path, agent, failure
-        )  # fmt: skip
+        worst = next((other for other in beside if other.failure and other.failure.phase == "dtls"), entry)
         failed.append(_failed_session(evidence, index, worst, beside))
     return failed
 
 
-def _failed_session(
-    evidence: Evidence,
-    index: TransactionIndex,
-    entry: tuple[int, int, PathKey, str, Failure | None],
-    beside: list[tuple[int, int, PathKey, str, Failure | None]],
-) -> Call:
-    path, agent, failure = entry[2], entry[3], entry[4]
+def _failed_session(evidence: Evidence, index: EvidenceIndex, entry: _Tried, beside: list[_Tried]) -> Call:
+    path, agent, failure = entry.path, entry.agent, entry.failure
     flow = evidence.flows[path.flow]
     agent_is_a = relay_end(flow) == "b"
-    outer = index.rows[index.outer_of(path.flow)]
+    numbers = index.outer_of(path.flow).numbers
+    outer = index.rows[numbers]
     denied = outer[
         (outer["outcome"] == ERROR) & np.isin(outer["method"], [Method.CREATE_PERMISSION, Method.CHANNEL_BIND])
     ]
@@ -270,56 +329,68 @@ def _failed_session(
     if failure and failure.phase == "ice" and len(denied):
         code = int(denied["error_code"][-1])
         failure = Failure(phase="permission", reason=f"error_{code}", error_code=code, requests=len(denied))
-    allocate = outer[outer["method"] == Method.ALLOCATE]
-    first_ns = min(item[0] for item in beside)
-    handshake = next((h for h in evidence.handshakes if h.path == path), None)
-    checks = [n for item in beside for n in index.inner.get(item[2], _NO_ROWS).tolist()]
+    requests = index.allocates.get(path.flow)
+    first_ns = min(other.first_ns for other in beside)
+    checks = [n for other in beside for n in index.inner_of(other.path).numbers.tolist()]
     return Call(
         call_id=hash_call(flow, first_ns, [], agent_is_a=agent_is_a),
-        start_ns=int(allocate["time_ns"][0]) if len(allocate) else first_ns,
-        end_ns=max(item[1] for item in beside),
+        start_ns=requests[0].time_ns if requests else first_ns,
+        end_ns=max(other.last_ns for other in beside),
         agent=agent,
         agent_port=flow.a_port if agent_is_a else flow.b_port,
         relay=relay_of(flow),
         flow=path.flow,
-        paths=tuple(item[2] for item in beside),
+        paths=tuple(other.path for other in beside),
         setup=Setup(
-            dns=dns_ms(evidence, flow, agent),
+            dns=dns_ms(index, flow, agent),
             allocate=allocate_ms(index, path.flow),
             ice=ice_ms(index, checks, agent_is_a=agent_is_a, known=True) if checks else None,
         ),
-        relay_rows=tuple(index.outer_of(path.flow).tolist()),
+        relay_rows=tuple(numbers.tolist()),
         media_rows=tuple(n for n in checks if bool(index.rows["outbound_of_key"][n]) == agent_is_a),
-        handshake=handshake,
+        handshake=next(iter(index.handshakes.get(path, ())), None),
         failure=failure,
     )
 
 
-def with_attempts(evidence: Evidence, index: TransactionIndex, calls: list[Call]) -> list[Call]:
-    """Tell each call which relays were tried in vain on the way to it."""
-    by_agent: dict[str, list[_Attempt]] = defaultdict(list)
-    for attempt in _attempts(evidence, index):
-        by_agent[attempt.agent].append(attempt)
+def with_attempts(index: EvidenceIndex, calls: Sequence[Call], attempts: Sequence[Attempt]) -> list[Call]:
+    """Tell each call which relays were tried in vain on the way to it.
+
+    Parameters
+    ----------
+    index
+        Transactions by flow.
+    calls
+        All calls.
+    attempts
+        Of :func:`find_attempts`.
+
+    Returns
+    -------
+    calls
+        The same; those with media know their attempts.
+    """
+    by_agent: dict[str, list[tuple[Attempt, list[int]]]] = defaultdict(list)
+    for attempt in attempts:
+        vain = [number for number in attempt.flows if _was_in_vain(index, number)]
+        if vain:
+            by_agent[attempt.agent].append((attempt, vain))
+    tried = {
+        agent: Intervals([a.first_ns for a, _ in own], [a.last_ns for a, _ in own]) for agent, own in by_agent.items()
+    }
     result = []
     for call in calls:
-        if call.failure is not None or call.relay is None:
+        if call.failure is None and call.relay is not None and call.agent in tried:
+            places = tried[call.agent].touching(call.start_ns - SETUP_NS, call.end_ns)
+            vain = [n for place in places for n in by_agent[call.agent][place][1] if n != call.flow]
+            result.append(replace(call, attempts=tuple(vain)) if vain else call)
+        else:
             result.append(call)
-            continue
-        vain = [
-            number
-            for attempt in by_agent.get(call.agent or "", ())
-            if _touches(call, attempt)
-            for number in attempt.flows
-            if number != call.flow and _was_in_vain(index, number)
-        ]
-        result.append(replace(call, attempts=tuple(vain)))
     return result
 
 
-def _was_in_vain(index: TransactionIndex, flow: int) -> bool:
-    rows = index.rows[index.outer_of(flow)]
-    rows = rows[rows["method"] == Method.ALLOCATE]
-    return not len(rows) or bool((rows["outcome"] == NO_ANSWER).all())
+def _was_in_vain(index: EvidenceIndex, flow: int) -> bool:
+    return all(request.outcome == NO_ANSWER for request in index.allocates.get(flow, ()))
 
 
 def refusals(evidence: Evidence, calls: Sequence[Call]) -> list[tuple[str, int, int, int]]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import islice
+from operator import itemgetter
+
 import numpy as np
 
-from ccp_assess.traffic.evidence import SETUP_NS, Evidence, TransactionIndex, relay_of
+from ccp_assess.traffic.evidence import EvidenceIndex, relay_of
 from ccp_assess.traffic.flows import Flow
 from ccp_assess.traffic.handshakes import DtlsHandshake
 from ccp_assess.traffic.transactions import SUCCESS
 from ccp_assess.units import ms_from_ns
-from ccp_assess.wire.stun import Method
 
 
-def dns_ms(evidence: Evidence, flow: Flow, agent: str | None) -> float | None:
+def dns_ms(index: EvidenceIndex, flow: Flow, agent: str | None) -> float | None:
     """Tell how long the name of the relay took to resolve.
 
     Parameters
     ----------
-    evidence
-        What was found in a capture.
+    index
+        Lookups by what they gave.
     flow
         The flow to the relay.
     agent
@@ -33,24 +36,17 @@ def dns_ms(evidence: Evidence, flow: Flow, agent: str | None) -> float | None:
     relay = relay_of(flow)
     if relay is None:
         return None
-    fitting = [
-        lookup
-        for lookup in evidence.lookups
-        if relay.address in lookup.answers
-        and 0 <= flow.first_ns - lookup.time_ns <= SETUP_NS
-        and lookup.response_ms is not None
-        and (lookup.client == agent or agent is None)
-    ]
-    return fitting[-1].response_ms if fitting else None
+    answered = (lookup.response_ms for lookup in index.lookups_of(relay.address, agent, flow.first_ns))
+    return next((response_ms for response_ms in answered if response_ms is not None), None)
 
 
-def allocate_ms(index: TransactionIndex, flow: int, *, since_ns: int = -1) -> float | None:
+def allocate_ms(index: EvidenceIndex, flow: int, *, since_ns: int = -1) -> float | None:
     """Tell how long the allocation took, from the first request to the success.
 
     Parameters
     ----------
     index
-        Its transactions by flow and path.
+        Transactions by flow.
     flow
         Index of the flow to the relay.
     since_ns
@@ -61,21 +57,19 @@ def allocate_ms(index: TransactionIndex, flow: int, *, since_ns: int = -1) -> fl
     duration_ms
         The usual challenge (401) included; ``None`` if none was granted [ms].
     """
-    rows = index.rows[index.outer_of(flow)]
-    rows = rows[(rows["method"] == Method.ALLOCATE) & (rows["time_ns"] > since_ns)]
-    granted = rows[rows["outcome"] == SUCCESS]
-    if not len(granted):
-        return None
-    return ms_from_ns(int(granted["answer_ns"][0]) - int(rows["time_ns"][0]))
+    requests = index.allocates.get(flow, [])
+    start = bisect_right(requests, since_ns, key=itemgetter(0))
+    granted = next((request for request in islice(requests, start, None) if request.outcome == SUCCESS), None)
+    return None if granted is None else ms_from_ns(granted.answer_ns - requests[start].time_ns)
 
 
-def allocated_ns(index: TransactionIndex, flow: int) -> int | None:
+def allocated_ns(index: EvidenceIndex, flow: int) -> int | None:
     """Tell when the first allocation of a flow was granted.
 
     Parameters
     ----------
     index
-        Its transactions by flow and path.
+        Transactions by flow.
     flow
         Index of the flow to the relay.
 
@@ -84,18 +78,16 @@ def allocated_ns(index: TransactionIndex, flow: int) -> int | None:
     time_ns
         ``None`` if none was seen [ns].
     """
-    rows = index.rows[index.outer_of(flow)]
-    granted = rows[(rows["method"] == Method.ALLOCATE) & (rows["outcome"] == SUCCESS)]
-    return int(granted["answer_ns"][0]) if len(granted) else None
+    return next((request.answer_ns for request in index.allocates.get(flow, ()) if request.outcome == SUCCESS), None)
 
 
-def ice_ms(index: TransactionIndex, checks: list[int], *, agent_is_a: bool, known: bool) -> float | None:
+def ice_ms(index: EvidenceIndex, checks: list[int], *, agent_is_a: bool, known: bool) -> float | None:
     """Tell how long it took until a connectivity check was answered.
 
     Parameters
     ----------
     index
-        Its transactions by flow and path.
+        Transactions by flow and path.
     checks
         Indices of the checks of this setup.
     agent_is_a
@@ -134,13 +126,13 @@ def dtls_ms(handshake: DtlsHandshake | None) -> float | None:
     return ms_from_ns(handshake.completed_ns - handshake.started_ns)
 
 
-def dns_of(evidence: Evidence, address: str, until_ns: int, client: str) -> float | None:
+def dns_of(index: EvidenceIndex, address: str, until_ns: int, client: str) -> float | None:
     """Tell how long the last question took that gave an address.
 
     Parameters
     ----------
-    evidence
-        What was found in a capture.
+    index
+        Lookups by what they gave.
     address
         The address.
     until_ns
@@ -153,9 +145,5 @@ def dns_of(evidence: Evidence, address: str, until_ns: int, client: str) -> floa
     duration_ms
         ``None`` if it was not captured or asked long before [ms].
     """
-    fitting = [
-        lookup.response_ms
-        for lookup in evidence.lookups
-        if address in lookup.answers and 0 <= until_ns - lookup.time_ns <= SETUP_NS and lookup.client == client
-    ]
-    return fitting[-1] if fitting else None
+    last = next(index.lookups_of(address, client, until_ns), None)
+    return None if last is None else last.response_ms
