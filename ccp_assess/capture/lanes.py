@@ -181,6 +181,9 @@ def _find_records(lane: Lane, buffer: Bytes, frames: Table, base: int, block_byt
 class SingleFile:
     """Frames of one file, block by block, without a copy."""
 
+    stop_before_last = False
+    is_before_last = False
+
     def __init__(self, lane: Lane, block_bytes: int) -> None:
         require(not lane.held_bytes and not len(lane.rows), "frames")
         lane.is_begun = True
@@ -210,6 +213,9 @@ class SeveralFiles:
     """
 
     def __init__(self, lanes: list[Lane], block_bytes: int) -> None:
+        self.stop_before_last = False
+        self.is_before_last = False
+        self._has_begun = False
         in_time = sorted(lanes, key=lambda lane: (lane.due_ns, lane.order))
         self._waiting = [lane for lane in in_time if not lane.is_begun]
         self._active: list[Lane] = []
@@ -245,7 +251,7 @@ class SeveralFiles:
         return block.count > 0
 
     def _activate(self, lane: Lane) -> None:
-        lane.is_begun = True
+        lane.is_begun = self._has_begun = True
         taken = {other.base for other in self._active}
         lane.base = next(k * self._room for k in range(len(taken) + 1) if k * self._room not in taken)
         if lane.base + self._room > len(self._pool):
@@ -282,6 +288,10 @@ class SeveralFiles:
                 order = np.argsort(np.concatenate([keys for _, keys in taken]), kind="stable")
                 return np.concatenate(rows).take(order)
             if self._waiting:
+                is_last = not self._active and len(self._waiting) == 1
+                self.is_before_last = self.stop_before_last and self._has_begun and is_last
+                if self.is_before_last:
+                    break
                 self._activate(self._waiting.pop(0))
         return np.empty(0, FRAME)
 

@@ -123,17 +123,48 @@ def begin(sources: Sequence[CaptureSource], block_bytes: int | None) -> Reading:
     refused: dict[int, CaptureError] = {}
     for number, source in enumerate(sources):
         try:
-            reader = FileReader(open_source(source), number, interfaces, skips)
+            lanes.append(opened(source, number, interfaces, skips, is_alone=len(sources) == 1))
         except CaptureError as error:
             refused[number] = error
-            continue
-        if len(sources) > 1:
-            reader.first_ns = reader.peek_first_ns()
-            reader.source.park()
-        lanes.append(Lane(reader, number))
     if not lanes:
         raise next(iter(refused.values()))
     return Reading([name_of(source) for source in sources], lanes, refused, interfaces, skips, block_bytes)
+
+
+def opened(
+    source: CaptureSource,
+    number: int,
+    interfaces: InterfaceTable,
+    skips: npt.NDArray[np.int64],
+    *,
+    is_alone: bool = False,
+) -> Lane:
+    """Open one capture; among several it is looked into for the time of its first frame and then put aside.
+
+    Parameters
+    ----------
+    source, number
+        Which, and its place among the files.
+    interfaces, skips
+        Of all files.
+    is_alone
+        Whether there is no other.
+
+    Returns
+    -------
+    lane
+        With nothing read yet.
+
+    Raises
+    ------
+    CaptureError
+        If it is no capture.
+    """
+    reader = FileReader(open_source(source), number, interfaces, skips)
+    if not is_alone:
+        reader.first_ns = reader.peek_first_ns()
+        reader.source.park()
+    return Lane(reader, number)
 
 
 def scan(

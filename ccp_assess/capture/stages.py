@@ -100,7 +100,8 @@ class Work:
         """Fill a block with frames and decode them."""
         block = self.empty_blocks.popleft()
         if not self.files.next(block):
-            self.is_read = True
+            self.is_handed_on = self.files.is_before_last
+            self.is_read = not self.is_handed_on
             return
         block.first_number = self.frames
         self.frames += block.count
