@@ -197,7 +197,7 @@ class FleetAnswers:
         self.answers, self._hours = answers, None
         self._tables = tables(answers.rows, answers.set_aside)
         items = "".join(f"<li>{escape(text)}</li>" for text in sentences(answers.rows, answers.set_aside))
-        self.told.value = f"<ul role='status' class='ccp-sentences' style='{LINE}'>{items}</ul>"
+        self.told.value = f"<div role='status'><ul class='ccp-sentences' style='{LINE}'>{items}</ul></div>"
         gaps = unknowns(answers.rows, ended=bool(answers.manifest))
         listed = "".join(f"<li>{escape(text)}</li>" for text in gaps)
         self.unknown.value = (
@@ -295,24 +295,31 @@ class FleetAnswers:
         self.own_said.value = said_html(f"{number(len(rows))} rows{more}.")
         self.own_save.value = _saved("own_question", rows) if rows else ""
 
-    def _on_page(self, _button: object) -> None:
+    def render(self) -> str | None:
+        """Return the page to hand over.
+
+        Returns
+        -------
+        html
+            ``None`` where no answers were read.
+        """
         answers = self.answers
         if answers is None:
-            return
+            return None
+        return render_many_sites(
+            answers.rows,
+            manifest=answers.manifest,
+            made_at=datetime.now(UTC),
+            title=dataset_title(answers),
+            since=answers.since,
+        )
 
-        def work(progress: Progress) -> str:
-            progress("drawing", 0, 1)
-            return render_many_sites(
-                answers.rows,
-                manifest=answers.manifest,
-                made_at=datetime.now(UTC),
-                title=dataset_title(answers),
-                since=answers.since,
-            )
-
-        self.rendering.start(work, "making the page")
+    def _on_page(self, _button: object) -> None:
+        self.rendering.start(lambda _progress: self.render() or "", "making the page")
 
     def _take_page(self, html: str) -> None:
+        if not html:
+            return
         self.page.value = download_html("many-sites.html", html.encode(), "Save many-sites.html", "text/html")
 
 

@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 import ipywidgets
 
 from ccp_assess.errors import CcpAssessError
-from ccp_assess.fleet.answers import Answers
+from ccp_assess.files import write_whole
+from ccp_assess.fleet.answers import QUESTIONS, Answers
 from ccp_assess.fleet.cluster import Engine
 from ccp_assess.fleet.needs import check_installed
 from ccp_assess.fleet.run import FleetResult, run_fleet
@@ -30,12 +31,11 @@ from ccp_assess.report.words import clean, number
 from ccp_assess.widgets.fleet_answers import FleetAnswers
 from ccp_assess.widgets.jobs import Job
 from ccp_assess.widgets.panel import LABEL, LINE, WIDE, Panel, button, panel_box, problem_html, row, said_html
-from ccp_assess.widgets.progress import Progress
+from ccp_assess.widgets.progress import Progress, bytes_html, size
 
 _MOST_FILES = 50
 _HERE, _ELSEWHERE = "here", "scheduler"
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-_STEPS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 _SMALL_BYTES = 50_000_000
 _DASHBOARD = "dashboard:"
 _STOPPED = "Stopped. What is done is kept: start again to go on with the rest."
@@ -135,9 +135,9 @@ class FleetPanel(Panel):
 
     @property
     def rows(self) -> dict[str, list[dict[str, Any]]]:
-        """Rows of the answers that were read last, by name; empty before."""
+        """Rows of the answers that were read last, by name; none before."""
         found: Answers | None = self.answers.answers
-        return {} if found is None else found.rows
+        return {name: [] for name in QUESTIONS} if found is None else found.rows
 
     def run(self, progress: Progress | None = None) -> None:
         """Do the same as the button, here and now; what goes wrong is a sentence in the panel.
@@ -152,6 +152,25 @@ class FleetPanel(Panel):
         except CcpAssessError as error:
             self.told.value = problem_html(str(error))
 
+    def write_page(self, path: str | Path) -> Path | None:
+        """Write the page to hand over.
+
+        Parameters
+        ----------
+        path
+            The HTML file.
+
+        Returns
+        -------
+        path
+            Of the page; ``None`` where no answers were read, which the panel says.
+        """
+        html = self.answers.render()
+        if html is None:
+            return None
+        write_whole(Path(path), html)
+        return Path(path)
+
     def static_html(self) -> str:
         """Return what is shown as plain HTML, for where widgets do not work.
 
@@ -165,7 +184,7 @@ class FleetPanel(Panel):
         return f"<div>{head}{self.told.value}{self.answers.static_html()}</div>"
 
     def _plain_text(self) -> str:
-        return "no dataset yet" if not self.rows else f"{len(self.rows['coverage'])} sites"
+        return f"{len(self.rows['coverage'])} sites in one dataset"
 
     def _on_where(self, _change: object) -> None:
         is_here = self.where.value == _HERE
@@ -269,54 +288,6 @@ def show_fleet_panel(
         except ValueError as error:
             raise CcpAssessError(f"{since!r} is no instant; write 2026-11-23 12:00") from error
     return FleetPanel(str(source or ""), str(dest or ""), engine, since)
-
-
-def bytes_html(what: str, done: int, total: int) -> str:
-    """Return one moment of a run.
-
-    Parameters
-    ----------
-    what
-        What is being done, and how long it will take.
-    done, total
-        How much of it is done, and how much there is [bytes].
-
-    Returns
-    -------
-    html
-        A bar with words.
-    """
-    words = escape(clean(what, 200))
-    if total <= 0:
-        return f"<progress class='ccp-progress' aria-label='{words}' style='width:240px'></progress> {words}"
-    return (
-        f"<progress class='ccp-progress' max='{total}' value='{min(done, total)}' aria-label='{words}' "
-        f"style='width:240px;vertical-align:middle'></progress> {words} ({size(done)} of {size(total)})"
-    )
-
-
-def size(count: int) -> str:
-    """Write a number of bytes.
-
-    Parameters
-    ----------
-    count
-        How many [bytes].
-
-    Returns
-    -------
-    text
-        In powers of a thousand.
-
-    Examples
-    --------
-    >>> size(512), size(2_986_415)
-    ('512 bytes', '3.0 MB')
-    """
-    for step, unit in _STEPS:
-        if count >= step:
-            return f"{count / step:.1f} {unit}"
-    return f"{count} bytes"
 
 
 def dashboard_html(said: str) -> str:

@@ -352,7 +352,7 @@ def diagnoses_html(document: dict[str, Any]) -> str:
         "</span></li>"
         for severity, text in order
     )
-    return f"<ul class='ccp-diagnoses' role='status' style='{LINE}'>{items}</ul>" if items else ""
+    return f"<div role='status'><ul class='ccp-diagnoses' style='{LINE}'>{items}</ul></div>" if items else ""
 
 
 def _where(codes: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import IPython.display
 
 OUTPUT: Any = IPython.display  # it has no annotations
+_STEPS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 class Progress(Protocol):
@@ -20,8 +21,13 @@ class Progress(Protocol):
 
 
 @contextmanager
-def show_progress() -> Iterator[Progress]:
+def show_progress(*, in_bytes: bool = False) -> Iterator[Progress]:
     """Show the progress of long work below the cell while it lasts.
+
+    Parameters
+    ----------
+    in_bytes
+        Whether the work counts bytes.
 
     Yields
     ------
@@ -31,11 +37,12 @@ def show_progress() -> Iterator[Progress]:
             with show_progress() as progress:
                 result = assess_client(folder, progress=progress)
     """
+    html = bytes_html if in_bytes else progress_html
     handle = OUTPUT.DisplayHandle()
     handle.display(OUTPUT.HTML(""))
 
     def show(what: str, done: int, total: int, /) -> None:
-        handle.update(OUTPUT.HTML(progress_html(what, done, total)))
+        handle.update(OUTPUT.HTML(html(what, done, total)))
 
     try:
         yield show
@@ -63,3 +70,51 @@ def progress_html(what: str, done: int, total: int) -> str:
         f"<progress class='ccp-progress' max='{max(total, 1)}' value='{min(done, max(total, 1))}' "
         f"aria-label='{words}' style='width:240px;vertical-align:middle'></progress> {words} ({done} of {total})"
     )
+
+
+def bytes_html(what: str, done: int, total: int) -> str:
+    """Return one moment of a run.
+
+    Parameters
+    ----------
+    what
+        What is being done, and how long it will take.
+    done, total
+        How much of it is done, and how much there is [bytes].
+
+    Returns
+    -------
+    html
+        A bar with words.
+    """
+    words = escape(what)
+    if total <= 0:
+        return f"<progress class='ccp-progress' aria-label='{words}' style='width:240px'></progress> {words}"
+    return (
+        f"<progress class='ccp-progress' max='{total}' value='{min(done, total)}' aria-label='{words}' "
+        f"style='width:240px;vertical-align:middle'></progress> {words} ({size(done)} of {size(total)})"
+    )
+
+
+def size(count: int) -> str:
+    """Write a number of bytes.
+
+    Parameters
+    ----------
+    count
+        How many [bytes].
+
+    Returns
+    -------
+    text
+        In powers of a thousand.
+
+    Examples
+    --------
+    >>> size(512), size(2_986_415)
+    ('512 bytes', '3.0 MB')
+    """
+    for step, unit in _STEPS:
+        if count >= step:
+            return f"{count / step:.1f} {unit}"
+    return f"{count} bytes"

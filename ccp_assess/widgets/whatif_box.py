@@ -109,7 +109,7 @@ class WhatIfBox:
     def _answer(self, answer: WhatIf) -> None:
         self._told.insert(0, answer.sentence)
         items = "".join(f"<li>{escape(clean(sentence, 600))}</li>" for sentence in self._told[:8])
-        self.answers.value = f"<ul role='status' class='ccp-answers' style='{LINE}'>{items}</ul>"
+        self.answers.value = f"<div role='status'><ul class='ccp-answers' style='{LINE}'>{items}</ul></div>"
 
 
 def _new_site(ranking: Ranking, place: str, agents: int) -> Site:

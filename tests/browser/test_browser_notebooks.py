@@ -39,6 +39,18 @@ def wait_until(visit: Any, selector: str, wanted: str) -> None:
     )
 
 
+def serious_findings(page: Any, selector: str) -> list[str]:
+    """Ask axe about a part of the page."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="missing tool: axe-playwright-python")
+    found = axe.Axe().run(page, context=selector).response["violations"]
+    return [
+        f"{one['id']}: {node['html'][:160]}"
+        for one in found
+        if one["impact"] in {"serious", "critical"}
+        for node in one["nodes"][:3]
+    ]
+
+
 def panel_of(visit: Any, name: str) -> str:
     """Wait for a panel and bring it to the top of the page."""
     selector = f".ccp-{name}-panel"
@@ -262,8 +274,68 @@ def _round(hour: int) -> dict[str, Any]:
 
 
 @in_notebook("09-many-sites")
-def test_many_sites_run_and_show_two_heat_maps(in_lab: Any) -> None:
-    assert in_lab.page.locator(".ccp-picture svg[role=img]").count() == 2
-    in_lab.page.locator(".ccp-picture svg").first.evaluate("picture => picture.scrollIntoView()")
+def test_many_sites_are_sorted_asked_saved_and_read_again(in_lab: Any, lab: Any) -> None:
+    page, panel = in_lab.page, panel_of(in_lab, "fleet")
+    box = page.locator(panel)
+    page.wait_for_selector(f"{panel} .ccp-results tbody th")
+    assert page.locator(".ccp-picture svg[role=img]").count() == 4  # of the panel, and of three cells
+    assert (lab.root / "out" / "many-sites.html").is_file()
     in_lab.screenshot("09-many-sites.png")
+    assert serious_findings(page, panel) == []
+
+    first = f"{panel} .ccp-results tbody th"
+    assert text_of(in_lab, first) == "HOM"
+    heading = box.get_by_role("button", name="Round trip, median").first
+    heading.focus()
+    heading.press("Enter")
+    assert wait_until_other(in_lab, first, "HOM") == "CPT"
+    assert box.locator("th[aria-sort=descending]").inner_text().startswith("Round trip")
+    heading.press("Enter")
+    page.wait_for_selector(f"{panel} th[aria-sort=ascending]")
+    assert text_of(in_lab, first) != "CPT"
+
+    show = box.get_by_label("Show", exact=True)
+    show.select_option(label="Regions by site")
+    wait_until(in_lab, f"{panel} .ccp-results caption", "Regions by site")
+    rank = box.get_by_role("button", name="Rank")
+    rank.click()
+    rank.click()
+    page.wait_for_selector(f"{panel} th[aria-sort=ascending]")
+    ranks = box.locator(".ccp-results").first.locator("tbody td:nth-child(3)").all_inner_texts()
+    assert ranks[0] == "1"
+    assert ranks[-1] == "unknown"  # what is unknown is last, whichever way
+    in_lab.screenshot("09-regions.png", panel)
+
+    show.select_option(label="By hour of the day")
+    box.get_by_label("Its clock").fill("America/Denver")
+    box.get_by_label("Its clock").press("Enter")
+    box.get_by_label("Hours of").select_option(label="sample DEN")
+    wait_until(in_lab, f"{panel} .ccp-results caption", "America/Denver")
+    assert text_of(in_lab, first) == "18 to 19"
+    in_lab.screenshot("09-hours.png", panel)
+
+    question = box.get_by_label("Own question")
+    question.fill("select nothing from nowhere")
+    press(in_lab, panel, "Ask in SQL")
+    page.wait_for_selector(f"{panel} [role=alert]")
+    assert "Traceback" not in text_of(in_lab, panel)
+    question.fill("select site_id, agents from sites order by agents desc")
+    press(in_lab, panel, "Ask in SQL")
+    wait_until(in_lab, panel, "Save own_question.csv (5 rows)")
+    with page.expect_download() as arriving:
+        box.get_by_role("link", name="Save own_question.csv").click()
+    assert Path(arriving.value.path()).read_text(encoding="utf-8-sig").splitlines()[:2] == ["site_id,agents", "DEN,160"]
+
+    box.get_by_label("Dataset in").fill("../out/another")
+    box.get_by_label("Dataset in").press("Tab")
+    press(in_lab, panel, "Start, or go on")
+    page.wait_for_selector(f"{panel} .ccp-progress")
+    page.wait_for_selector(f"{panel} .ccp-run", timeout=SHOW_WITHIN_MS)
+    assert "kept from before" in text_of(in_lab, f"{panel} .ccp-run")
+    assert (lab.root / "out" / "another" / "manifest.json").is_file()
+    press(in_lab, panel, "Make a page to hand over")
+    with page.expect_download() as arriving:
+        box.get_by_role("link", name="Save many-sites.html").click()
+    assert "default-src 'none'" in Path(arriving.value.path()).read_text(encoding="utf-8")
+    in_lab.screenshot("09-panel-after.png", panel)
     panel_of(in_lab, "call")

@@ -39,7 +39,7 @@ def draw_worst_sites(rows: Sequence[dict[str, Any]], ax: Axes | None = None) -> 
     """
     shown = list(rows)[:MOST_SITES]
     height = 0.95 + 0.27 * max(len(shown), 1)
-    figure, ax = _frame(ax, height)
+    figure, ax = _frame(ax, height, rows)
     several = len({row.get("client") for row in shown}) > 1
     names = [label(f"{row['client']} {row['site_id']}" if several else row["site_id"], 22) for row in shown]
     low, high = 0.42 / height, 1 - 0.38 / height
@@ -84,7 +84,7 @@ def draw_hours(
     """
     shown = [(int(row.get("hour_utc", row.get("hour"))), row) for row in rows]  # type: ignore[arg-type]
     height = 3.5
-    figure, ax = _frame(ax, height)
+    figure, ax = _frame(ax, height, rows)
     for number in range(3):
         small = ax.inset_axes((0.06, 0.135 + 0.275 * (2 - number), 0.93, 0.185))
         bare(small, grid="y")
@@ -109,7 +109,7 @@ def draw_hours(
     return figure, ax
 
 
-def _frame(ax: Axes | None, height: float) -> tuple[Figure, Axes]:
+def _frame(ax: Axes | None, height: float, rows: Sequence[Any]) -> tuple[Figure, Axes]:
     if ax is None:
         figure, ax = axes_for(None, 7.2, height)
         figure.set_layout_engine("none")
@@ -117,6 +117,8 @@ def _frame(ax: Axes | None, height: float) -> tuple[Figure, Axes]:
     else:
         figure, ax = axes_for(ax)
     ax.axis("off")
+    if not rows:
+        ax.text(0.5, 0.5, "nothing was heard: unknown", ha="center", va="center", fontsize=FONT_SIZE, color=QUIET)
     return figure, ax
 
 
