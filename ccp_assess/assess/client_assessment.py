@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from ccp_assess.allowlist import audit, build, read_client_rules
 from ccp_assess.assess.evidence import Evidence, LeftOut, Progress, read_evidence, shown, unreadable
+from ccp_assess.assess.masked import mask_assessment, without_distances
 from ccp_assess.assess.probe_findings import probe_findings
 from ccp_assess.assess.witness_evidence import read_witness_evidence
 from ccp_assess.client import Client, read_client
-from ccp_assess.client.masking import FOLDER, Mask, mask_client
+from ccp_assess.client.masking import mask_client
 from ccp_assess.errors import CcpAssessError
 from ccp_assess.probe.imports import probe_document_json
 from ccp_assess.selection.ranking import Ranking, rank
@@ -59,6 +60,8 @@ class ClientAssessment:
         with its seconds and events counted.
     joined
         ``{"site_id", "document"}`` for each site whose calls several witnesses know of, as of ``witness join``.
+    masked
+        Whether names are masked and places blurred.
     """
 
     client: Client
@@ -72,11 +75,13 @@ class ClientAssessment:
     assessed_at: str
     witnesses: tuple[dict[str, Any], ...] = ()
     joined: tuple[dict[str, Any], ...] = ()
+    masked: bool = False
 
     @property
     def ranking(self) -> dict[str, Any]:
-        """The ranking as the document of ``regions rank``."""
-        return self.ranked.to_document()
+        """The ranking as the document of ``regions rank``; without distances if masked."""
+        document = self.ranked.to_document()
+        return without_distances(document) if self.masked else document
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -230,7 +235,7 @@ def assess_client(
     seed
         Seed of the simulation, so that the same folder gives the same numbers.
     masked
-        Whether the names of the client, its sites and targets are masked everywhere in the result.
+        Whether names are masked and places blurred everywhere in the result.
 
     Returns
     -------
@@ -297,27 +302,7 @@ def assess_client(
         witnesses=heard.witnesses,
         joined=heard.joined,
     )
-    return assessment if mask is None else _masked(assessment, mask)
-
-
-def _masked(assessment: ClientAssessment, mask: Mask) -> ClientAssessment:
-    """Mask what came out of files: their names, the texts about them, the names seen on the wire and in diaries."""
-    agents = {
-        str(cell["agent"]): None for entry in assessment.witnesses for cell in entry["document"].get("heat_map") or ()
-    }
-    people = {name: f"Agent {number}" for number, name in enumerate(agents, start=1) if name.strip(" _-")}
-    mask = replace(mask, names={**people, **mask.names})
-    return replace(
-        assessment,
-        client=replace(assessment.client, folder=FOLDER),
-        captures=mask.tree(assessment.captures),
-        measurements=mask.tree(assessment.measurements),
-        audit=mask.tree(assessment.audit),
-        findings=mask.tree(assessment.findings),
-        unknowns=mask.tree(assessment.unknowns),
-        witnesses=mask.tree(assessment.witnesses),
-        joined=mask.tree(assessment.joined),
-    )
+    return assessment if mask is None else mask_assessment(assessment, mask)
 
 
 def _tested(kind: str, seen: dict[str, Any], **more: str | None) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def report(
         None, "--section", help="A chapter that is wanted, such as `findings`; may be given several times."
     ),
     logo: Path | None = typer.Option(None, "--logo", help="A PNG or JPEG for the head of the page."),
-    masked: bool = typer.Option(False, "--masked", help="Mask the names of the client, its sites and targets."),
+    masked: bool = typer.Option(False, "--masked", help="Mask whatever names the client or its places."),
     instances: int = typer.Option(1, "--instances", min=1, max=4, help="How many instances an option may have."),
     as_json: bool = typer.Option(False, "--json", help="Print the paths as one JSON document."),
 ) -> None:

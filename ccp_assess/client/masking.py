@@ -1,25 +1,47 @@
-"""Names of the client and its sites made unrecognisable in one step, for a projector or a report to show around.
+"""Names of the client and its places made unrecognisable in one step, for a projector or a report to show around.
 
-Places stay: a map and a delay need them. What is masked everywhere in a text: the client's name, the names of sites and
-transfer targets, the instance's alias. Short codes such as a site's ``A`` are masked where they stand for a site (in
-records and paths), not in the middle of a sentence, where they might be a word.
+The tables are masked record by record. In texts that were made from files everything is looked for that names somebody:
+the client (each telling word of its name), sites, caller origins, transfer targets, cities, files, the instance's
+alias. Short codes such as a site's ``A`` are masked where they stand for a site (in records and paths), not in the
+middle of a sentence, where they might be a word. Ranking needs the true places; what is shown afterwards has blurred
+ones (:func:`blur_places`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ccp_assess.client.records import Client, ClientFile
+from ccp_assess.sites import CallerOrigin, Reroute, Site, TransferTarget
 
 CLIENT = "The client"
 FOLDER = Path("CLIENT_DIR")
+PLACE = "a masked place"
 _ALIAS = re.compile(r"(?<![\w.-])[a-z0-9][a-z0-9-]*(?=\.(?:my\.connect\.aws|awsapps\.com))", re.IGNORECASE)
 _SHORTEST_IN_TEXT = 3
-"""Codes with fewer characters are not looked for in sentences."""
+"""Codes and cities with fewer characters are not looked for in sentences."""
+_SHORTEST_TELLING_WORD = 4
+_WORD = re.compile(r"[^\W_]+")
+_TOKEN = re.compile(r"[0-9A-Za-z:][\w.:-]*")
+_COMMON = frozenset({
+    "agent", "agents", "amazon", "and", "assumed", "audio", "bank", "bench", "call", "calls", "center", "centre",
+    "client", "cloud", "company", "connect", "contact", "corporation", "critical", "customer", "data", "delay", "east",
+    "error", "firewall", "for", "global", "group", "holding", "holdings", "home", "industries", "info",
+    "international", "limited", "loss", "measured", "media", "modelled", "network", "networks", "north", "of",
+    "office", "packet", "packets", "proxy", "region", "service", "services", "site", "sites", "solution", "solutions",
+    "south", "success", "support", "system", "systems", "the", "united", "unknown", "video", "voice", "warning",
+    "west", "workstation",
+})  # fmt: skip
+"""Words that our own texts need: alone they name nobody, unless that is all of the client's name."""
+
+FIELD_DEG, _NEXT_DEG, _PER_ROW = 20.0, 3.0, 5
+"""Side of a field that a place is known to, and the distance of places drawn side by side in one [degrees]."""
+
+Placed = TypeVar("Placed", Site, CallerOrigin, TransferTarget, Reroute)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +53,26 @@ class Mask:
     names
         Names as people write them to their mask; found in any writing of case, blanks, hyphens and underscores.
     codes
-        Identifiers of sites and transfer targets to their mask; found as they are.
+        Identifiers of sites, caller origins and transfer targets to their mask; found as they are.
+    wire
+        Host names and addresses seen on the wire, in lower case, to their mask; found as whole words.
     """
 
     names: Mapping[str, str]
     codes: Mapping[str, str]
+    wire: Mapping[str, str] = field(default_factory=dict)
+    _by_word: dict[str, list[tuple[str, str]]] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Note with which words each name may begin, so that a text is searched for few of thousands."""
+        for name, alias in self.names.items():
+            begun = ""
+            for word in _WORD.findall(name.casefold()):
+                begun += word
+                self._by_word.setdefault(begun, []).append((_pattern(name), alias))
+        for code, alias in self.codes.items():
+            for word in _WORD.findall(code.casefold())[:1]:
+                self._by_word.setdefault(word, []).append((_code_pattern(code), alias))
 
     def code(self, identifier: str | None) -> str | None:
         """Return the mask of an identifier; what is none of the client's stays."""
@@ -43,12 +80,18 @@ class Mask:
 
     def text(self, words: str) -> str:
         """Return a text without the client's names."""
-        masked = _ALIAS.sub("instance", words)
-        for name in sorted(self.names, key=len, reverse=True):
-            masked = _pattern(name).sub(self.names[name], masked)
-        for code in sorted(self.codes, key=len, reverse=True):
-            masked = _code_pattern(code).sub(self.codes[code], masked)
+        masked = _TOKEN.sub(lambda found: self._on_the_wire(found[0]), words) if self.wire else words
+        masked = _ALIAS.sub("instance", masked)
+        near = {one for word in _WORD.findall(masked.casefold()) for one in self._by_word.get(word, ())}
+        if near:
+            wanted = sorted(near, key=lambda one: (-len(one[0]), one))
+            whole = re.compile("|".join(f"({pattern})" for pattern, _ in wanted))
+            masked = whole.sub(lambda found: wanted[(found.lastindex or 1) - 1][1], masked)
         return masked
+
+    def _on_the_wire(self, token: str) -> str:
+        bare = token.rstrip(".:")
+        return self.wire.get(bare.lower(), bare) + token[len(bare) :]
 
     def tree(self, value: Any) -> Any:
         """Return a document with every text in it masked; its keys stay."""
@@ -61,16 +104,18 @@ class Mask:
         return value
 
 
-def _pattern(name: str) -> re.Pattern[str]:
+def _pattern(name: str) -> str:
     words = [re.escape(word) for word in re.split(r"[\s_-]+", name.strip()) if word]
-    return re.compile(r"(?<!\w)" + r"[\s_-]*".join(words) + r"(?!\w)", re.IGNORECASE)
+    city = r"(?<!\()" if "," not in name else ""  # a Region's place stands in brackets: Europe (London)
+    case = "" if name.casefold() in _COMMON else "i"  # a client called Media: our own "media" stays
+    return rf"(?<!\w){city}(?{case}:" + r"[\s_-]*".join(words) + r")(?!\w)"
 
 
-def _code_pattern(code: str) -> re.Pattern[str]:
+def _code_pattern(code: str) -> str:
     inside_a_path = rf"(?:(?<=/)|^){re.escape(code)}(?=/|__)"
     if len(code) < _SHORTEST_IN_TEXT:
-        return re.compile(inside_a_path)
-    return re.compile(rf"{inside_a_path}|(?<![\w-]){re.escape(code)}(?![\w-])")
+        return inside_a_path
+    return rf"{inside_a_path}|(?<![\w-]){re.escape(code)}(?![\w-])"
 
 
 def mask_client(client: Client) -> tuple[Client, Mask]:
@@ -84,21 +129,18 @@ def mask_client(client: Client) -> tuple[Client, Mask]:
     Returns
     -------
     client
-        The same tables and files, with sites called ``site-1`` (``Site 1``) and targets ``target-1``. Its folder is
-        still the real one, so that its files can be read; the decision log is kept, masked.
+        The same tables and files, with sites called ``site-1`` (``Site 1``), caller origins ``origin-1`` and targets
+        ``target-1``. Its folder and its coordinates are still the real ones, so that its files can be read and its
+        Regions be ranked; the decision log is kept, masked.
     mask
         To mask texts that were made from the files.
     """
-    codes = {site.site_id: f"site-{number}" for number, site in enumerate(client.sites, start=1)}
-    codes |= {
-        target.target_id: f"target-{number}"
-        for number, target in enumerate(client.transfers, start=1)
-        if target.target_id not in codes
-    }
-    names = {client.name: CLIENT} | {
-        site.name: f"Site {number}" for number, site in enumerate(client.sites, start=1) if site.name
-    }
-    mask = Mask(names={name: alias for name, alias in names.items() if name.strip(" _-")}, codes=codes)
+    codes = dict(_numbered("origin", (origin.origin_id for origin in client.callers)))
+    codes |= dict(_numbered("target", (target.target_id for target in client.transfers)))
+    codes |= dict(_numbered("site", (site.site_id for site in client.sites)))
+    origins = dict(_numbered("origin", (origin.origin_id for origin in client.callers)))
+    targets = dict(_numbered("target", (target.target_id for target in client.transfers)))
+    mask = Mask(names=_names(client, codes), codes=codes)
     masked = replace(
         client,
         name=CLIENT,
@@ -107,12 +149,22 @@ def mask_client(client: Client) -> tuple[Client, Mask]:
                 site,
                 site_id=codes[site.site_id],
                 name=f"Site {number}",
+                place=None,
+                subnets=(),
                 via_site_id=mask.code(site.via_site_id),
             )
             for number, site in enumerate(client.sites, start=1)
         ),
-        transfers=tuple(replace(target, target_id=codes[target.target_id]) for target in client.transfers),
-        reroutes=tuple(replace(reroute, site_id=codes.get(reroute.site_id, "")) for reroute in client.reroutes),
+        callers=tuple(
+            replace(origin, origin_id=origins[origin.origin_id], place=origins[origin.origin_id])
+            for origin in client.callers
+        ),
+        transfers=tuple(
+            replace(target, target_id=targets[target.target_id], place=None) for target in client.transfers
+        ),
+        reroutes=tuple(
+            replace(reroute, site_id=codes.get(reroute.site_id, ""), place=None) for reroute in client.reroutes
+        ),
         captures=_files(client.captures, mask),
         probes=_files(client.probes, mask),
         logs=_files(client.logs, mask),
@@ -128,5 +180,93 @@ def mask_client(client: Client) -> tuple[Client, Mask]:
     return masked, mask
 
 
+def _numbered(kind: str, identifiers: Iterable[str]) -> Iterator[tuple[str, str]]:
+    return ((identifier, f"{kind}-{number}") for number, identifier in enumerate(identifiers, start=1))
+
+
+def _names(client: Client, codes: Mapping[str, str]) -> dict[str, str]:
+    """Collect what names somebody or some place in texts, and what stands for it there."""
+    cities = {
+        city.strip(): PLACE
+        for group in (client.sites, client.callers, client.transfers, client.reroutes)
+        for one in group
+        if one.place
+        for city in (one.place, one.place.partition(",")[0])
+    }
+    words = {word: CLIENT for word in re.findall(r"[^\W\d_]+", client.name) if len(word) >= _SHORTEST_TELLING_WORD}
+    sites = {site.name: f"Site {number}" for number, site in enumerate(client.sites, start=1) if site.name}
+    names = {**cities, **words, client.name: CLIENT, **sites, **dict(_file_names(client, codes))}
+    return {
+        name: alias
+        for name, alias in names.items()
+        if (len(name.strip(" _-")) >= _SHORTEST_IN_TEXT and name.casefold() not in _COMMON) or name == client.name
+        if _WORD.search(name)
+    }
+
+
+def _file_names(client: Client, codes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each file of evidence as it may be named in a text: by itself, within the folder, and whole."""
+    kinds = (("capture", client.captures), ("probe", client.probes), ("log", client.logs), ("rules", client.rules))
+    for kind, files in kinds:
+        for number, file in enumerate(files, start=1):
+            name = f"{kind}-{number}{''.join(file.path.suffixes[-1:])}"
+            try:
+                inside = file.path.relative_to(client.folder)
+            except ValueError:
+                inside = Path(file.path.name)
+            top = [inside.parts[0]] if len(inside.parts) > 1 else []
+            site = [codes.get(file.site_id, "")] if file.site_id and len(inside.parts) > 2 else []
+            alias = "/".join([*top, *site, name])
+            yield file.path.name, name
+            yield inside.as_posix(), alias
+            yield str(file.path), f"{FOLDER}/{alias}"
+
+
 def _files(files: tuple[ClientFile, ...], mask: Mask) -> tuple[ClientFile, ...]:
     return tuple(replace(file, site_id=mask.code(file.site_id)) for file in files)
+
+
+def blur_places(client: Client) -> Client:
+    """Return a masked client whose places are known to a field of 20 by 20 degrees only.
+
+    Parameters
+    ----------
+    client
+        Of :func:`mask_client`, once nothing has to be computed from its coordinates any more.
+
+    Returns
+    -------
+    client
+        The same with coordinates in the middle of their fields, side by side where a field holds several, and without
+        countries.
+    """
+    used: dict[tuple[float, float], int] = {}
+
+    def blurred(one: Placed) -> Placed:
+        latitude, longitude = _middle(one.latitude), _middle(one.longitude)
+        nth = used[latitude, longitude] = used.get((latitude, longitude), -1) + 1
+        return replace(
+            one,
+            latitude=latitude + _NEXT_DEG * (_beside(nth // _PER_ROW % _PER_ROW)),
+            longitude=longitude + _NEXT_DEG * _beside(nth % _PER_ROW),
+            country=None,
+            place=None,
+        )
+
+    return replace(
+        client,
+        sites=tuple(blurred(site) for site in client.sites),
+        callers=tuple(blurred(origin) for origin in client.callers),
+        transfers=tuple(blurred(target) for target in client.transfers),
+        reroutes=tuple(blurred(reroute) for reroute in client.reroutes),
+    )
+
+
+def _middle(degrees: float) -> float:
+    """Return the middle of the field that a latitude or longitude lies in."""
+    return degrees // FIELD_DEG * FIELD_DEG + FIELD_DEG / 2
+
+
+def _beside(nth: int) -> int:
+    """Return 0, 1, -1, 2, -2 for what stands in the middle, beside it, on its other side ..."""
+    return (nth + 1) // 2 * (1 if nth % 2 else -1)

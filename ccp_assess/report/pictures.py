@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from ccp_assess.client.masking import FIELD_DEG
 from ccp_assess.report import figures
 from ccp_assess.report.budgets import SiteBudget, site_budgets
 from ccp_assess.report.figures.budget import MOST_BARS
@@ -32,6 +33,9 @@ class Drawn:
 
     svg: Markup
     caption: str
+
+
+_BLURRED = f"Places are masked: each stands somewhere in its field of {FIELD_DEG:.0f} by {FIELD_DEG:.0f} degrees. "
 
 
 def _drawn(figure: Figure, *, key: str, title: str, description: str, caption: str) -> Drawn:
@@ -66,6 +70,7 @@ def map_picture(assessment: Any) -> Drawn:
         title="Map of sites, callers and Regions",
         description=description,
         caption="Every line is a leg to the recommended Region: solid measured, dashed modelled, dotted assumed. "
+        f"{_BLURRED if getattr(assessment, 'masked', False) else ''}"
         "Outline: Natural Earth 1:110m, public domain.",
     )
 
