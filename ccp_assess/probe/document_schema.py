@@ -165,6 +165,8 @@ _MS = _maybe(_number(0.0, LONGEST_MS))
 _TIMES = _rows(_MS)
 _COUNT = _maybe(_whole(0, 2**53))
 _NAME = _maybe(_text())
+_WIRE = _maybe(_text(printable=False))
+"""Names from the wire, which may hold anything."""
 _ID = _maybe(_pattern(r"[0-9a-f]{32}", "32 hexadecimal digits"))
 _TIME = _pattern(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})",
@@ -175,13 +177,13 @@ _PERCENT = _maybe(_number(0.0, 100.0))
 
 _RELAY = _record(
     {
-        "host": _NAME,
-        "address": _NAME,
+        "host": _WIRE,
+        "address": _WIRE,
         "port": _PORT,
         "transport": _NAME,
         "binding_rtt_ms": _TIMES,
         "allocate": _NAME,
-        "mapped_address": _NAME,
+        "mapped_address": _WIRE,
     }
 )
 _TRAIN = _record(
@@ -200,7 +202,7 @@ _TRAIN = _record(
 _HOP = _record(
     {
         "ttl": _whole(1, 255),
-        "address": _NAME,
+        "address": _WIRE,
         "sent": _COUNT,
         "received": _COUNT,
         "rtt_ms": _TIMES,
@@ -208,8 +210,8 @@ _HOP = _record(
         "rtt_avg_ms": _MS,
         "rtt_max_ms": _MS,
         "asn": _maybe(_whole(0, 2**32 - 1)),
-        "name": _NAME,
-        "addresses": _rows(_text(), 1_000),
+        "name": _WIRE,
+        "addresses": _rows(_text(printable=False), 1_000),
     },
     needed=("ttl",),
 )
@@ -223,12 +225,12 @@ _PATH = _record(
     }
 )
 _DIAGNOSIS = _record({"code": _text(100), "severity": _text(20), "confidence": _NAME}, needed=("code",))
-_TCP = _record({"host": _NAME, "address": _NAME, "port": _PORT, "outcome": _NAME, "connect_ms": _MS, "tls_ms": _MS})
-_DNS = _record({"name": _NAME, "answers": _rows(_text(), 1_000), "rcode": _NAME, "response_ms": _MS})
+_TCP = _record({"host": _WIRE, "address": _WIRE, "port": _PORT, "outcome": _NAME, "connect_ms": _MS, "tls_ms": _MS})
+_DNS = _record({"name": _WIRE, "answers": _rows(_text(printable=False), 1_000), "rcode": _NAME, "response_ms": _MS})
 _REGION = _record(
     {
         "region_code": _NAME,
-        "destination": _NAME,
+        "destination": _WIRE,
         "via": _NAME,
         "rtt_ms": _TIMES,
         "rtt_min_ms": _MS,
@@ -247,7 +249,7 @@ _REGION = _record(
     },
     needed=("region_code",),
 )
-_HOST = _record({"os": _NAME, "privileged": _maybe(_flag), "vantage": _NAME})
+_HOST = _record({"os": _WIRE, "privileged": _maybe(_flag), "vantage": _NAME})
 _DOCUMENT = _record(
     {
         "id": _ID,

@@ -13,6 +13,7 @@ from bench_wan import bench
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from ccp_assess.probe.document_schema import parse_documents
 from ccp_assess.probe.imports import parse_probe_bytes
 from ccp_assess.probe.page import read_verdicts, write_page
 from ccp_assess.report.pdf import find_browser
@@ -175,6 +176,7 @@ def test_what_is_in_the_way_is_what_the_page_says(agents, at):
 
 @pytest.mark.parametrize("at", VERDICTS)
 def test_the_saved_result_is_read_into_the_same_finding(agents, at):
+    assert parse_documents(agents[at].saved.decode())
     for row in parse_probe_bytes(agents[at].saved).regions:
         codes = [read_verdicts()[verdict]["code"] for verdict in VERDICTS[at]]
         assert [told["code"] for told in row.details["diagnosis"]] == [code for code in codes if code]

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ccp_assess.probe.imports import read_probe_file
+from ccp_assess.files import make_key
+from ccp_assess.probe.document_schema import parse_documents
 from ccp_assess.probe.drop import file_name
+from ccp_assess.probe.imports import read_probe_file
+from ccp_assess.probe.signed import key_id, open_signed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,6 +51,28 @@ def test_it_measures_and_writes_one_document_that_is_read_back(pyz, tmp_path):
     assert document["host"]["computer"]["cores"] == os.cpu_count()
     assert {one["code"] for one in document["regions"][0]["diagnosis"]} >= {"TCP_REFUSED"}
     assert read_probe_file(file).regions[0].region_code == "eu-west-2"
+
+
+def test_with_the_key_it_signs_and_hands_over_by_itself(pyz, tmp_path):
+    table, key, share = tmp_path / "endpoints.csv", tmp_path / "acme.key", tmp_path / "share"
+    table.write_text("region_code,role,host,port,transport,address\neu-west-2,api,api.test,9,tcp,127.0.0.1\n")
+    words = ("--endpoints", table, "--site", "LIS", "--key", key)
+    done = run(pyz, *words, "--drop", share, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n"), "cannot be read" in done.stderr) == (1, 1, True)
+    secret = make_key(key)
+    share.mkdir()
+    done = run(pyz, *words, "--drop", share, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (dropped,) = share.iterdir()
+    (document,) = parse_documents(open_signed(dropped.read_bytes(), {key_id(secret): secret}))
+    assert document["site_id"] == "LIS"
+    dropped.unlink()
+    share.rmdir()
+    done = run(pyz, *words, "--drop", share, "--out", tmp_path / "kept.json", cwd=tmp_path)
+    assert "The result stands in" in done.stderr
+    assert parse_documents(open_signed((tmp_path / "kept.json").read_bytes(), {key_id(secret): secret}))
+    done = run(pyz, "--drop", share, cwd=tmp_path)
+    assert (done.returncode, "--drop needs --key" in done.stderr) == (2, True)
 
 
 def test_it_holds_nothing_but_our_own_modules_and_their_tables(pyz):

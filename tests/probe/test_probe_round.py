@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from loopback_servers import relay, serving_datagrams
 
+from ccp_assess.probe.document_schema import parse_documents
 from ccp_assess.probe.imports import probe_document_json, read_probe_file
 from ccp_assess.probe.records import ReachFound, RegionReach, RelayFound
 from ccp_assess.probe.rounds import vantage_of
@@ -52,6 +53,8 @@ def test_one_json_document_as_the_contract_says(bench):
     done = run("--endpoints", bench, "--site", "LIS", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)
+    assert parse_documents(done.stdout) == (document,)  # the declared schema holds what is really written
+    assert len(document["id"]) == 32
     assert document["site_id"] == "LIS"
     assert document["time"].endswith("Z")
     assert {"os", "privileged", "vantage"} <= document["host"].keys()
