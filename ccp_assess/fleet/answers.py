@@ -24,7 +24,10 @@ Progress = Callable[[str, int, int], None]
 
 _REGIONS = """
 select * from region_comparison left join (
-  select client, site_id, region_code, string_agg(distinct vantage, ', ' order by vantage) as vantages
+  select client, site_id, region_code, string_agg(distinct vantage, ', ' order by vantage) as vantages,
+    case when count(rtt_p50_ms) = 0 then null when max(rtt_n) = 0 then 'means of a tool'
+      when min(rtt_n) filter (where rtt_p50_ms is not null) = 0 then 'single trips and means' else 'single trips' end
+    as trips
   from probes group by all) using (client, site_id, region_code)
 order by client, site_id, rank nulls last, region_code
 """

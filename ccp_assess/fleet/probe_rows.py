@@ -65,8 +65,9 @@ def _row(document: dict[str, Any], region: dict[str, Any], source: str) -> dict[
         "time": utc_text(document.get("time")),
         "region_code": _text(region.get("region_code")),
         "via": _text(region.get("via")),
-        "rtt_p50_ms": _nearest_rank(trips, 0.5),
-        "rtt_p95_ms": _nearest_rank(trips, 0.95),
+        # Some tools tell sums only: their mean stands for the median (as everywhere else), with no single trips.
+        "rtt_p50_ms": _nearest_rank(trips, 0.5) if trips else _number(region.get("rtt_p50_ms")),
+        "rtt_p95_ms": _nearest_rank(trips, 0.95) if trips else _number(region.get("rtt_p95_ms")),
         "rtt_n": len(trips),
         "loss_pct": _number(train.get("loss_pct")),
         "jitter_ms": _number(train.get("jitter_ms")),

@@ -261,6 +261,7 @@ _REGION = (
     Column(name="jitter_p50_ms", label="Jitter, median", say=_ms1),
     Column(name="hop_count_p50", label="Hops, median", say=number),
     Column(name="rounds", label="Rounds", say=number),
+    Column(name="trips", label="Told as", say=_name, numeric=False),
     Column(name="vantages", label="Vantage", say=_name, numeric=False),
 )
 _FINDING = (
@@ -439,7 +440,7 @@ def unknowns(rows: Mapping[str, Rows], *, ended: bool = True) -> list[str]:
         ("The captures hold no call at {}.", [r for r in coverage if r["captures"] and not r["calls"]]),
         ("No probe: the way to the Regions is unknown at {}.", [r for r in coverage if not r["regions"]]),
         (
-            "The probes tell hops but no single round trips, so no Region is ranked at {}.",
+            "The probes tell no round trip to any Region, so none is ranked at {}.",
             [r for r in coverage if r["regions"] and not r["regions_timed"]],
         ),
         ("The number of agents is unknown at {}.", [r for r in coverage if not known(r["agents"])]),
