@@ -26,6 +26,9 @@ def run(
     tls_cert: str | None = typer.Option(None, "--tls-cert", help="Own certificate (PEM)."),
     tls_key: str | None = typer.Option(None, "--tls-key", help="Key of the own certificate (PEM)."),
     insecure: bool = typer.Option(False, "--insecure", help="Speak in the clear to a scheduler on another machine."),
+    part_bytes: int | None = typer.Option(
+        None, "--part-bytes", min=1_000, help="Longer recordings are read in parts of so many bytes; 512 MB by default."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Read all captures and probes of SOURCE; what is done already is kept, what changed is done again."""
@@ -33,9 +36,16 @@ def run(
     from ccp_assess.cli.progress import progress_bar
     from ccp_assess.fleet.cluster import Engine
     from ccp_assess.fleet.run import run_fleet
+    from ccp_assess.fleet.units import PART_BYTES
 
     engine = Engine(
-        scheduler=scheduler, workers=workers, ca=tls_ca, certificate=tls_cert, key=tls_key, insecure=insecure
+        scheduler=scheduler,
+        workers=workers,
+        ca=tls_ca,
+        certificate=tls_cert,
+        key=tls_key,
+        insecure=insecure,
+        part_bytes=part_bytes or PART_BYTES,
     )
     with progress_bar() as report:
         result = run_fleet(
@@ -50,6 +60,8 @@ def run(
     typer.echo(f"{result.done} units were done now, {result.kept} were done before.")
     for row in told["set_aside"]:
         typer.echo(printable(f"set aside: {row['path']}: {row['reason']}"))
+    for row in told["limits"]:
+        typer.echo(printable(f"not all of it: {row['path']}: {row['reason']}"))
     for row in result.failed:
         typer.echo(printable(f"not done: {row['paths'][0]}: {row['reason']}"))
 
@@ -57,18 +69,26 @@ def run(
 @app.command()
 def check(
     out: str = typer.Argument(..., help="Folder or bucket of the dataset."),
+    source: str | None = typer.Option(None, "--source", help="What it was made of: every file is hashed again."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Hold every part of a dataset against its hash and the sums against the manifest."""
     from ccp_assess.cli.output import print_json, printable
     from ccp_assess.fleet.dataset import Dataset
+    from ccp_assess.fleet.inputs import check_source
     from ccp_assess.fleet.sources import open_place
 
-    problems = Dataset(open_place(out)).check()
+    dataset = Dataset(open_place(out))
+    problems = dataset.check()
+    good = ["All parts are there, whole, and add up."]
+    if source is not None:
+        changes = check_source(open_place(source), dataset)
+        problems += changes.problems
+        good.append(f"All {changes.same} files of the source hold what was read.")
     if as_json:
         print_json({"problems": problems})
     else:
-        for problem in problems or ["All parts are there, whole, and add up."]:
+        for problem in problems or good:
             typer.echo(printable(problem))
     if problems:
         raise typer.Exit(1)

@@ -2,20 +2,25 @@
 
 A part puts the reader's state below ``parts/UNIT/`` of the destination, whole or not at all. The two newest are kept:
 one that turns out damaged, or of another version of this program, costs a part, never a wrong answer.
+
+A site that records day and night is one unit without an end. The state before the last file of its recording stays below
+``recordings/SITE/`` when the unit is done: where that file grew or others followed it, reading goes on from there.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from ccp_assess import __version__
 from ccp_assess.fleet.dataset import Dataset
+from ccp_assess.fleet.units import Unit
 
-FOLDER = "parts"
+PARTS = "parts"
+RECORDINGS = "recordings"
 _MARK = b"ccp-assess part 1\n"
 _DIGEST_BYTES = 32
 _KEPT = 2
@@ -37,6 +42,8 @@ class Kept:
         Path → why the reader cannot read this file.
     sha256
         Path → checksum, of the files hashed so far.
+    is_before_last
+        Whether all files but the last were read and that one was not begun.
     """
 
     number: int = 0
@@ -44,6 +51,7 @@ class Kept:
     done_bytes: int = 0
     left_out: dict[str, str] = field(default_factory=dict)
     sha256: dict[str, str] = field(default_factory=dict)
+    is_before_last: bool = False
 
     def to_bytes(self) -> bytes:
         """Return it with a checksum over all of it."""
@@ -97,17 +105,20 @@ class Chain:
     ----------
     dataset
         Where they lie.
-    key
-        Of the unit.
+    unit
+        Which.
     """
 
-    def __init__(self, dataset: Dataset, key: str) -> None:
+    def __init__(self, dataset: Dataset, unit: Unit) -> None:
         self._dataset = dataset
-        self._folder = f"{FOLDER}/{key}"
+        self._unit = unit
+        self._folder = f"{PARTS}/{unit.key}"
 
     def kept(self) -> Iterator[Kept]:
-        """Give what is kept, the newest first, and the beginning at last."""
-        for path in reversed(self._dataset.names(self._folder)):
+        """Give what is kept, the newest first, then what an earlier end of the recording left, at last the beginning."""
+        own = self._dataset.names(self._folder)
+        recording = [path for path in self._dataset.names(_recording(self._unit)) if _fits(path, self._unit)]
+        for path in [*reversed(own), *reversed(recording)]:
             found = parse_kept(self._dataset.get(path))
             if found is not None:
                 yield found
@@ -115,26 +126,52 @@ class Chain:
 
     def put(self, kept: Kept) -> None:
         """Keep a further state and let go of those that are too old to be gone back to."""
-        self._dataset.put(f"{self._folder}/{kept.number:06d}.state", kept.to_bytes())
+        data = kept.to_bytes()
+        self._dataset.put(f"{self._folder}/{kept.number:06d}.state", data)
         for path in self._dataset.names(self._folder)[:-_KEPT]:
             self._dataset.remove(path)
+        if kept.is_before_last and self._unit.files[-1].path not in kept.left_out:
+            earlier = Unit(files=self._unit.files[:-1])
+            self._dataset.put(f"{_recording(self._unit)}/{len(earlier.files):06d}-{earlier.key}.state", data)
 
     def sweep(self) -> None:
-        """Let go of all."""
+        """Let go of all but what a recording that goes on needs."""
         for path in self._dataset.names(self._folder):
             self._dataset.remove(path)
 
 
-def sweep_states(dataset: Dataset, wanted: Collection[str]) -> None:
-    """Let go of all states but those of some units.
+def _recording(unit: Unit) -> str:
+    site = json.dumps([unit.first.client, unit.first.site_id])
+    return f"{RECORDINGS}/{hashlib.sha256(site.encode('ascii')).hexdigest()[:16]}"
+
+
+def _fits(path: str, unit: Unit) -> bool:
+    """Tell whether a state is of the files that a unit begins with."""
+    count, _, key = path.rpartition("/")[2].removesuffix(".state").partition("-")
+    if not count.isdecimal() or not 0 < int(count) < len(unit.files):
+        return False
+    return Unit(files=unit.files[: int(count)]).key == key
+
+
+def sweep_states(dataset: Dataset, pending: Collection[str], last: Iterable[Unit]) -> None:
+    """Let go of all states but those that the next run may need.
 
     Parameters
     ----------
     dataset
         Where they lie.
-    wanted
+    pending
         Keys of units that are still to be done.
+    last
+        The last unit of each site, which may go on.
     """
-    for path in dataset.names(FOLDER):
-        if path.split("/")[1] not in wanted:
+    for path in dataset.names(PARTS):
+        if path.split("/")[1] not in pending:
+            dataset.remove(path)
+    wanted = set()
+    paths = dataset.names(RECORDINGS)
+    for unit in last if paths else ():
+        wanted |= set([path for path in paths if path.startswith(f"{_recording(unit)}/") and _fits(path, unit)][-1:])
+    for path in paths:
+        if path not in wanted:
             dataset.remove(path)

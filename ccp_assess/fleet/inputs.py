@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, BinaryIO, cast
 
 from ccp_assess.errors import CcpAssessError, UnavailableError
 from ccp_assess.files import sha256_of_file
+from ccp_assess.fleet.dataset import Dataset
 from ccp_assess.fleet.sources import Place, SourceFile, list_source, stamp_of
 
 AHEAD_BYTES = 8 << 20
@@ -244,15 +246,12 @@ class SourceChanges:
         Paths: other content, no longer there, not read yet.
     same
         Files with the content that was read (count).
-    unhashed
-        Files whose record holds no checksum; compared by size and stamp (count).
     """
 
     changed: tuple[str, ...]
     gone: tuple[str, ...]
     new: tuple[str, ...]
     same: int
-    unhashed: int
 
     @property
     def problems(self) -> list[str]:
@@ -265,46 +264,37 @@ class SourceChanges:
         return [f"{path} {words}." for words, paths in told.items() for path in paths]
 
 
-def compare_source(source: Place, records: Iterable[dict[str, Any]], set_aside: Iterable[str]) -> SourceChanges:
+def check_source(source: Place, dataset: Dataset) -> SourceChanges:
     """Hold every input of a dataset against the source as it is now, by content.
 
     Parameters
     ----------
     source
         As it is now.
-    records
-        Of all units.
-    set_aside
-        Paths that the run refused.
+    dataset
+        That was made of it.
 
     Returns
     -------
     changes
         By path.
     """
-    read: dict[str, tuple[dict[str, Any], str | None]] = {}
-    for record in records:
-        hashes = record.get("sha256", {})
-        for entry in record["files"]:
-            if entry["kind"] != "collected":
-                read[entry["path"]] = (entry, hashes.get(entry["path"]))
+    records = [record for record in dataset.units().values() if record["files"][0]["kind"] != "collected"]
+    digests = {path: digest for record in records for path, digest in record["sha256"].items()}
+    sizes = {file["path"]: file["size"] for record in records for file in record["files"]}
+    aside = {row["path"] for row in json.loads(dataset.get("manifest.json") or b"{}").get("set_aside", ())}
     now = {file.path: file for file in list_source(source)}
-    refused = set(set_aside)
-    both = [file for path, file in now.items() if path in read]
+    both = [file for path, file in now.items() if path in sizes]
 
     def is_same(file: SourceFile) -> bool:
-        entry, digest = read[file.path]
-        if digest is None:
-            return (entry["size"], entry["stamp"]) == (file.size, file.stamp)
-        return bool(entry["size"] == file.size) and sha256_of_input(source, file) == digest
+        return bool(file.size == sizes[file.path]) and sha256_of_input(source, file) == digests[file.path]
 
     same = dict(zip((file.path for file in both), in_threads(source, is_same, both), strict=True))
     return SourceChanges(
         changed=tuple(sorted(path for path, is_it in same.items() if not is_it)),
-        gone=tuple(sorted(set(read) - set(now))),
-        new=tuple(sorted(path for path in now if path not in read and path not in refused)),
+        gone=tuple(sorted(set(sizes) - set(now))),
+        new=tuple(sorted(path for path in now if path not in sizes and path not in aside)),
         same=sum(same.values()),
-        unhashed=sum(digest is None for _, digest in read.values()),
     )
 
 

@@ -57,6 +57,17 @@ class Plan:
         left = [unit for unit in self.units if unit.key not in self.done]
         return sorted(left, key=lambda unit: (-unit.size, unit.key))
 
+    @property
+    def last(self) -> list[Unit]:
+        """The last unit of captures of each site: its recording may go on."""
+        found: dict[tuple[str, str], tuple[int, str, Unit]] = {}
+        for unit in self.units:
+            if unit.first.kind == "captures":
+                site = (unit.first.client, unit.first.site_id)
+                begun = max(self.spans[file.path].first_ns or 0 for file in unit.files)
+                found[site] = max(found.get(site, (-1, "", unit)), (begun, unit.key, unit), key=lambda entry: entry[:2])
+        return [unit for _, _, unit in found.values()]
+
 
 def make_plan(
     source: Place, dataset: Dataset, heads: dict[SourceFile, Span | str], records: dict[str, dict[str, Any]]

@@ -7,7 +7,7 @@ from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError as FutureCancelledError
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -16,8 +16,10 @@ from ccp_assess.fleet.chain import sweep_states
 from ccp_assess.fleet.cluster import Engine, connect
 from ccp_assess.fleet.dataset import Dataset, open_dataset
 from ccp_assess.fleet.lease import Lease
+from ccp_assess.fleet.merging import merge_all
 from ccp_assess.fleet.needs import FleetError, need
 from ccp_assess.fleet.plan import Plan, join_shared, make_plan
+from ccp_assess.fleet.refusals import told_as_kept
 from ccp_assess.fleet.sources import Place, SourceFile, open_place
 from ccp_assess.fleet.units import Span, Unit
 from ccp_assess.fleet.work import do_again, do_part, do_unit
@@ -92,51 +94,58 @@ def run_fleet(
     heads: dict[SourceFile, Span | str] = {}
     failed: dict[str, dict[str, Any]] = {}
     total_done = 0
-    with Lease(dataset) as lease:
+    with Lease(dataset) as lease, ExitStack() as engines:
+        client = None
         records = {key: record for key, record in dataset.units().items() if record["files"][0]["kind"] != "collected"}
         plan = make_plan(source, dataset, heads, records)
         kept = len(plan.done)
         if plan.pending:
-            with connect(engine) as client:
-                if say is not None:
-                    say(f"dashboard: {client.dashboard_link}")
-                for _ in range(_ROUNDS):
-                    todo = _Round(
-                        client,
-                        engine,
-                        source=source,
-                        dataset=dataset,
-                        plan=plan,
-                        records=records,
-                        failed=failed,
-                        lease=lease,
-                        progress=progress,
-                    )
-                    try:
-                        total_done += todo.run()
-                    except KeyboardInterrupt:
-                        if say is not None:
-                            say(f"{len(records)} of {len(plan.units)} units are done; the same command goes on")
-                        raise
-                    plan = make_plan(source, dataset, heads, records)
-                    left = [unit for unit in plan.pending if unit.key not in failed]
-                    if left:
-                        continue
-                    if not join_shared(dataset, plan):
-                        break
-                    plan = make_plan(source, dataset, heads, records)
+            client = engines.enter_context(connect(engine))
+            if say is not None:
+                say(f"dashboard: {client.dashboard_link}")
+            for _ in range(_ROUNDS):
+                todo = _Round(
+                    client,
+                    engine,
+                    source=source,
+                    dataset=dataset,
+                    plan=plan,
+                    records=records,
+                    failed=failed,
+                    lease=lease,
+                    progress=progress,
+                )
+                try:
+                    total_done += todo.run()
+                except KeyboardInterrupt:
+                    if say is not None:
+                        say(f"{len(records)} of {len(plan.units)} units are done; the same command goes on")
+                    raise
+                plan = make_plan(source, dataset, heads, records)
+                left = [unit for unit in plan.pending if unit.key not in failed]
+                if left:
+                    continue
+                if not join_shared(dataset, plan):
+                    break
+                plan = make_plan(source, dataset, heads, records)
         for record in plan.replaced.values():
             dataset.drop_unit(record)
         records = dataset.units()
         dataset.sweep(records.values())
-        sweep_states(dataset, {unit.key for unit in plan.pending})
+        sweep_states(dataset, {unit.key for unit in plan.pending}, plan.last)
         for unit in plan.pending:
             failed.setdefault(unit.key, _failure(unit, "its files kept changing; run again when they are at rest"))
         wanted = {unit.key for unit in plan.pending}
+
+        def check() -> None:
+            lease.check()
+            if client is not None and client.status != "running":
+                raise FleetError(_LOST)
+
+        unmerged = merge_all(dataset, records.values(), client, check)
         manifest = dataset.write_manifest(records.values(), plan.set_aside)
-    return FleetResult(
-        manifest=manifest, done=total_done, kept=kept, failed=tuple(row for key, row in failed.items() if key in wanted)
-    )
+    left_out = [row for key, row in failed.items() if key in wanted]
+    return FleetResult(manifest=manifest, done=total_done, kept=kept, failed=(*left_out, *unmerged))
 
 
 def _check_apart(source: Place, dest: Place) -> None:

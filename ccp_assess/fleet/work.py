@@ -19,6 +19,7 @@ from ccp_assess.fleet.inputs import ChangedMeanwhileError, InputObject, check_sa
 from ccp_assess.fleet.probe_rows import probe_rows
 from ccp_assess.fleet.rows import Parts, parts_by_day, table_of_rows, tables_of_captures
 from ccp_assess.fleet.sources import Place, SourceFile, open_place
+from ccp_assess.fleet.units import Unit
 from ccp_assess.probe.imports import probe_document_json, read_probe_file
 from ccp_assess.probe.round_files import read_rounds
 
@@ -79,7 +80,7 @@ def do_part(unit: dict[str, Any], source_url: str, dest_url: str, most_bytes: in
     """
     source, dataset = open_place(source_url), Dataset(open_place(dest_url))
     files = [SourceFile(**file) for file in unit["files"]]
-    chain = Chain(dataset, unit["key"])
+    chain = Chain(dataset, Unit(files=tuple(files)))
     try:
         check_same(source, files)
         result = _next_part(source, files, chain, most_bytes, threads)
@@ -155,6 +156,7 @@ def _read_on(source: Place, files: list[SourceFile], kept: Kept, most_bytes: int
             list(inputs.values()),
             kept.state,
             most_bytes=most_bytes,
+            stop_before_last=True,
             workers=threads,
             block_bytes=most_bytes if most_bytes < BLOCK_BYTES else None,
         )
@@ -177,7 +179,14 @@ def _read_on(source: Place, files: list[SourceFile], kept: Kept, most_bytes: int
     if found is not None:
         return _with_sums(found, _sums(source, files, known))
     sums = _sums(source, files, known, part.done_bytes)
-    return replace(kept, number=kept.number + 1, state=part.state, done_bytes=part.done_bytes, sha256=sums)
+    return replace(
+        kept,
+        number=kept.number + 1,
+        state=part.state,
+        done_bytes=part.done_bytes,
+        sha256=sums,
+        is_before_last=part.is_before_last,
+    )
 
 
 def _with_sums(found: Found, sums: dict[str, str]) -> Found:
