@@ -180,7 +180,7 @@ class CollectedStore:
             "set_aside": [],
             "parts": [{"path": path, "bytes": len(data), "sha256": digest}],
         }
-        self.dataset.put(f"units/{key}.json", (json.dumps(record, indent=1, sort_keys=True) + "\n").encode("ascii"))
+        self.dataset.put_record(record)
         for gone in before:
             if gone != path:
                 self.dataset.remove(gone)

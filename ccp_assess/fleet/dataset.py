@@ -8,19 +8,27 @@ bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from ccp_assess.files import write_whole
 from ccp_assess.fleet.needs import FleetError
+from ccp_assess.fleet.refusals import why
 from ccp_assess.fleet.rows import Parts, sha256_of
 from ccp_assess.fleet.schema import TABLES
 from ccp_assess.fleet.sources import Place
 
-FORMAT = 1
+FORMAT = 2
+"""Of the layout and of the tables; a unit whose record tells another one is done again."""
+
+UNITS = "units"
+RECORDS = "units.jsonl"
+"""All records in one file, one a line, written at the end of a run; what stands in `UNITS` counts."""
+
 COLLECTED = "collected-"
 """Begins the names of the units and parts that the collector writes, beside a run that may be at work."""
 _AT_A_TIME = 256
@@ -44,6 +52,26 @@ def part_path(table: str, client: str, site_id: str, day: str, key: str) -> str:
         return quote(text, safe="").replace(".", "%2E") or "%00"
 
     return f"{table}/client={safe(client)}/site_id={safe(site_id)}/day={day}/{key}.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a listing tells of a file.
+
+    Parameters
+    ----------
+    size
+        [bytes].
+    time
+        When it was put, by the clock of where it lies; ``None`` where nothing tells [s].
+    """
+
+    size: int
+    time: float | None
+
+    def is_older(self, other: Listed) -> bool:
+        """Say whether it was surely put before another one."""
+        return self.time is not None and other.time is not None and self.time < other.time
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +117,19 @@ class Dataset:
                     raise data
                 yield path, data if isinstance(data, bytes) else None
 
+    def listed(self, folder: str) -> dict[str, Listed]:
+        """List the files below a folder (or one file), by path below the dataset."""
+        self.place.fs.invalidate_cache()
+        found = self.place.fs.find(self.place.full(folder), detail=True)
+        prefix = len(self.place.root) + 1
+        return {
+            name[prefix:].replace("\\", "/"): Listed(int(info.get("size") or 0), _time_of(info))
+            for name, info in sorted(found.items())
+        }
+
     def names(self, folder: str) -> list[str]:
         """List the files below a folder, by path below the dataset."""
-        self.place.fs.invalidate_cache()
-        found = self.place.fs.find(self.place.full(folder))
-        prefix = len(self.place.root) + 1
-        return sorted(name[prefix:].replace("\\", "/") for name in found)
+        return list(self.listed(folder))
 
     def remove(self, path: str) -> None:
         """Remove a file that may be gone already."""
@@ -102,6 +137,16 @@ class Dataset:
             self.place.fs.rm_file(self.place.full(path))
         except FileNotFoundError:
             return
+
+    def layout(self) -> int | None:
+        """Return the format of the dataset; ``None`` where there is none."""
+        data = self.get("dataset.json")
+        if data is None:
+            return None
+        try:
+            return int(json.loads(data)["format"])
+        except (ValueError, KeyError, TypeError):
+            return 0
 
     def write_unit(self, unit: dict[str, Any], parts: Parts, found: dict[str, Any]) -> dict[str, Any]:
         """Put all parts of a unit, then its record.
@@ -127,8 +172,12 @@ class Dataset:
             self.put(path, data)
             entries.append({"path": path, "bytes": len(data), "sha256": sha256_of(data)})
         record = {"format": FORMAT, **unit, **found, "parts": entries}
-        self.put(f"units/{unit['key']}.json", _json(record))
+        self.put_record(record)
         return record
+
+    def put_record(self, record: dict[str, Any]) -> None:
+        """Say that a unit is done, and what belongs to it."""
+        self.put(record_path(record["key"]), record_bytes(record))
 
     def rename_unit(self, record: dict[str, Any], unit: dict[str, Any]) -> dict[str, Any]:
         """Give a unit that is done to files that hold the same and differ in their stamps alone.
@@ -158,27 +207,83 @@ class Dataset:
             new = f"{path.rpartition('/')[0]}/{unit['key']}.parquet"
             self.put(new, data)
             entries.append({**part, "path": new})
-        self.remove(f"units/{record['key']}.json")
+        self.remove(record_path(record["key"]))
         renamed = {**record, **unit, "parts": entries}
-        self.put(f"units/{unit['key']}.json", _json(renamed))
+        self.put_record(renamed)
         for path in old_paths:
             self.remove(path)
         return renamed
 
-    def units(self) -> dict[str, dict[str, Any]]:
-        """Read the records of all units that are done, by key."""
+    def units(self, *, one_by_one: bool = False) -> dict[str, dict[str, Any]]:
+        """Read the records of all units that are done, by key; what is no record of this format is none.
+
+        Parameters
+        ----------
+        one_by_one
+            Whether each record itself is read, whatever `RECORDS` says.
+        """
+        listed = {path: file for path, file in self.listed(UNITS).items() if path.endswith(".json")}
+        lines = {} if one_by_one else self._lines(listed)
+        unread = self.get_many([path for path in listed if path not in lines])
+        lines |= {path: data for path, data in unread if data is not None}
         records = {}
-        for path, data in self.get_many([path for path in self.names("units") if path.endswith(".json")]):
-            try:
-                record = json.loads(data or b"")
-                records[record["key"]] = record
-            except (ValueError, KeyError, TypeError):
-                self.remove(path)  # no record: its unit is done again
+        for path in listed:
+            record = _parse_record(lines.get(path, b""))
+            if record is not None and record_path(record["key"]) == path:
+                records[str(record["key"])] = record
         return records
+
+    def _lines(self, listed: Mapping[str, Listed]) -> dict[str, bytes]:
+        """Take from `RECORDS` what is there still: of the same length, and put before that file was."""
+        whole = self.listed(RECORDS).get(RECORDS)
+        lines = {}
+        for line in (self.get(RECORDS) or b"").splitlines(keepends=True) if whole is not None else ():
+            name, _, record = line.partition(b"\t")
+            path = record_path(name.decode("ascii", "replace"))
+            file = listed.get(path)
+            if whole is not None and file is not None and file.size == len(record) and file.is_older(whole):
+                lines[path] = record
+        return lines
+
+    def write_records(self, records: Iterable[dict[str, Any]]) -> str:
+        """Write all records once more into one file.
+
+        Parameters
+        ----------
+        records
+            Of all units.
+
+        Returns
+        -------
+        fingerprint
+            Of these records; see `fingerprint`.
+        """
+        lines = sorted((str(record["key"]), record_bytes(record)) for record in records)
+        self.put(RECORDS, b"".join(key.encode("ascii") + b"\t" + data for key, data in lines))
+        return _fingerprint((record_path(key), len(data)) for key, data in lines)
+
+    def fingerprint(self, since: str) -> str | None:
+        """Say which records are there, by their names and lengths.
+
+        Parameters
+        ----------
+        since
+            A file that was made of the records.
+
+        Returns
+        -------
+        fingerprint
+            ``None`` where that file is not there, or a record may have been replaced after it.
+        """
+        made = self.listed(since).get(since)
+        listed = self.listed(UNITS)
+        if made is None or not all(file.is_older(made) for file in listed.values()):
+            return None
+        return _fingerprint((path, file.size) for path, file in listed.items())
 
     def drop_unit(self, record: dict[str, Any]) -> None:
         """Take a unit back: its record first, so that it never stands without its parts."""
-        self.remove(f"units/{record['key']}.json")
+        self.remove(record_path(record["key"]))
         for part in record["parts"]:
             self.remove(part["path"])
 
@@ -222,7 +327,7 @@ class Dataset:
             ],
             "set_aside": aside,
         }
-        self.put("manifest.json", _json(manifest))
+        self.put("manifest.json", json_bytes(manifest))
         return manifest
 
     def check(self) -> list[str]:
@@ -233,7 +338,7 @@ class Dataset:
         problems
             One sentence each; none if all adds up.
         """
-        records = self.units()
+        records = self.units(one_by_one=True)
         problems = []
         named = set()
         for record in records.values():
@@ -252,7 +357,7 @@ class Dataset:
         return problems
 
     def sweep(self, records: Iterable[dict[str, Any]]) -> int:
-        """Remove parts that no record names, left by a run that was killed; the collector sweeps its own.
+        """Remove what no record names, left by a run that was killed; the collector sweeps its own.
 
         Parameters
         ----------
@@ -264,18 +369,61 @@ class Dataset:
         count
             How many there were.
         """
-        named = {part["path"] for record in records for part in record["parts"]}
+        kept = list(records)
+        named = {part["path"] for record in kept for part in record["parts"]}
+        named |= {record_path(record["key"]) for record in kept}
         count = 0
-        for table in TABLES:
-            for path in self.names(table):
-                if path not in named and not path.rpartition("/")[2].startswith(COLLECTED):
+        for folder in (UNITS, *TABLES):
+            for path in self.names(folder):
+                if path not in named and not path.rpartition("/")[2].lstrip(".").startswith(COLLECTED):
                     self.remove(path)
                     count += 1
         return count
 
 
-def _json(value: Any) -> bytes:
+def json_bytes(value: Any) -> bytes:
+    """Write a document: the same value is the same bytes."""
     return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("utf-8")
+
+
+def record_path(key: str) -> str:
+    """Name the record of a unit."""
+    return f"{UNITS}/{key}.json"
+
+
+def record_bytes(record: dict[str, Any]) -> bytes:
+    """Write a record: one line, the same wherever it stands."""
+    return (json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n").encode("ascii")
+
+
+def _parse_record(data: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(data)
+        is_ours = record["format"] == FORMAT and record["key"] and record["files"][0]["kind"]
+        whole = is_ours and all(part["path"].split("/")[0] in TABLES and part["sha256"] for part in record["parts"])
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return None
+    return record if whole else None
+
+
+def _fingerprint(files: Iterable[tuple[str, int]]) -> str:
+    return sha256_of("".join(f"{path} {size}\n" for path, size in sorted(files)).encode("utf-8"))
+
+
+def _time_of(info: Mapping[str, Any]) -> float | None:
+    """Read when a file was put, as the library of its store writes it."""
+    for key in ("mtime", "LastModified", "last_modified", "updated"):
+        value = info.get(key)
+        if isinstance(value, str):
+            try:
+                value = datetime.fromisoformat(value)
+            except ValueError:
+                continue
+        if isinstance(value, datetime):
+            return value.timestamp()
+        if isinstance(value, int | float):
+            return float(value)
+    return None
 
 
 def open_dataset(place: Place) -> Dataset:
@@ -297,9 +445,11 @@ def open_dataset(place: Place) -> Dataset:
         Where nothing can be written.
     """
     dataset = Dataset(place)
+    found = dataset.layout()
+    if found is not None and found > FORMAT:
+        raise FleetError(f"{place.url}: a newer ccp-assess made this dataset (layout {found}); update to write to it")
     try:
-        dataset.put("dataset.json", _json({"format": FORMAT, "tool": "ccp-assess fleet"}))
+        dataset.put("dataset.json", json_bytes({"format": FORMAT, "tool": "ccp-assess fleet"}))
     except Exception as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise FleetError(f"{place.url}: nothing can be written there ({str(reason).splitlines()[0]})") from error
+        raise FleetError(f"{place.url}: nothing can be written there ({why(error, place.url)})") from error
     return dataset

@@ -8,15 +8,20 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ccp_assess.assess.captures import CaptureAssessment
-from ccp_assess.fleet.schema import KEY, NO_DAY, ROW_INSTANT, TABLES, arrow_schema, site_key
+from ccp_assess.fleet.schema import KEY, NO_DAY, ROW_INSTANT, TABLES, arrow_schema
 from ccp_assess.units import NS_PER_S
 
+if TYPE_CHECKING:
+    from ccp_assess.assess.captures import CaptureAssessment
+
 ROW_GROUP_ROWS = 131_072
+PARQUET = {"compression": "zstd", "compression_level": 3, "version": "2.6"}
+"""Fixed settings and no clock, so that the same rows are the same bytes."""
+
 _US_PER_DAY = 86_400_000_000
 _UNITS_PER_MS = 100.0
 _LARGEST = 2**31 - 1
@@ -63,8 +68,7 @@ def tables_of_captures(assessment: CaptureAssessment, client: str, site_id: str,
     """
     rows: dict[str, list[dict[str, Any]]] = {name: assessment.rows(name) for name in ("calls", "streams", "endpoints")}
     started = {row["call_id"]: row["start_time"] for row in rows["calls"]}
-    key = site_key(client, site_id)
-    rows["captures"] = [{**row, "site_key": key} for row in assessment.to_document(with_transactions=False)["captures"]]
+    rows["captures"] = assessment.to_document(with_transactions=False)["captures"]
     begin = min((row["first_time"] for row in rows["captures"] if row["first_time"]), default=None)
     rows["findings"] = [
         {
@@ -153,7 +157,6 @@ def _seconds(assessment: CaptureAssessment, client: str, site_id: str) -> Any:
         "client": pa.repeat(pa.scalar(client), len(rows)),
         "site_id": pa.repeat(pa.scalar(site_id), len(rows)),
         "day": pa.array((time_us // _US_PER_DAY).astype(np.int32)).cast(pa.date32()),
-        "site_key": pa.repeat(pa.scalar(site_key(client, site_id), pa.int64()), len(rows)),
         "time": pa.array(time_us).cast(pa.timestamp("us")),
         "call_id": words(call_ids),
         "ssrc": words(f"0x{stream.ssrc:08x}" for _, stream in streams),
@@ -244,7 +247,7 @@ def parquet_bytes(table: Any) -> bytes:
     import pyarrow.parquet as pq  # noqa: PLC0415 - see above
 
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", compression_level=3, version="2.6", row_group_size=ROW_GROUP_ROWS)
+    pq.write_table(table, sink, row_group_size=ROW_GROUP_ROWS, **PARQUET)
     return sink.getvalue()
 
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
-from ccp_assess.fleet.dataset import Dataset
+from ccp_assess.fleet.dataset import FORMAT, Dataset
+from ccp_assess.fleet.merging import files_to_read
 from ccp_assess.fleet.needs import FleetError, need
-from ccp_assess.fleet.schema import TABLES
+from ccp_assess.fleet.schema import COUNTS, TABLES
 from ccp_assess.fleet.sources import open_place
-from ccp_assess.fleet.views import BEFORE_AFTER, SECONDS_MS, VIEWS
+from ccp_assess.fleet.views import BEFORE_AFTER, COUNTED_COLUMNS, SECONDS_MS, VIEWS, counted
 
 MEMORY_LIMIT_MB = 1_500
+BATCH_ROWS = 20_000
+"""Rows of an answer that are handed on at a time."""
+
+_LISTEN_S = 0.2
 _TYPES = {
     "text": "varchar",
     "integer": "bigint",
@@ -44,6 +52,46 @@ class Answer:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """An answer as it comes.
+
+    Parameters
+    ----------
+    columns
+        Names.
+    schema
+        Of pyarrow.
+    batches
+        Rows, as record batches of pyarrow.
+    """
+
+    columns: tuple[str, ...]
+    schema: Any
+    batches: Iterator[Any]
+
+
+def rows_of(batch: Any) -> Iterator[tuple[Any, ...]]:
+    """Give the rows of a batch as plain values; whole numbers of any length are integers.
+
+    Parameters
+    ----------
+    batch
+        Of a `Stream`.
+
+    Yields
+    ------
+    row
+        Values in the order of the columns.
+    """
+    columns = []
+    for column in batch.columns:
+        values = column.to_pylist()
+        is_whole = str(column.type).startswith("decimal") and column.type.scale == 0  # sums are so long
+        columns.append([None if value is None else int(value) for value in values] if is_whole else values)
+    yield from zip(*columns, strict=True)
+
+
 class Store:
     """An open dataset; use it as a context.
 
@@ -64,40 +112,36 @@ class Store:
         self._duckdb = need("duckdb")
         place = open_place(url)
         dataset = Dataset(place)
-        if dataset.get("dataset.json") is None:
-            raise FleetError(f"{url}: there is no dataset; make one with `ccp-assess fleet run SOURCE --out {url}`")
+        _check_layout(dataset)
+        files = files_to_read(dataset)
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="ccp-assess-store")
+        self._spill = tempfile.TemporaryDirectory(prefix="ccp-assess-store-")
         self._connection = self._duckdb.connect(config={"autoinstall_known_extensions": "false"})
-        self._connection.execute(f"set memory_limit = '{MEMORY_LIMIT_MB}MB'")
-        self._connection.execute("set preserve_insertion_order = false")
-        if threads is not None:
-            self._connection.execute(f"set threads = {int(threads)}")
-        parts: dict[str, list[str]] = {table: [] for table in TABLES}
-        for record in dataset.units().values():
-            for part in record["parts"]:
-                parts[part["path"].partition("/")[0]].append(part["path"])
-        local = place.local
-        if local is None:
+        for setting, value in {
+            "memory_limit": f"{MEMORY_LIMIT_MB}MB",
+            "temp_directory": self._spill.name,
+            "preserve_insertion_order": False,
+            "python_enable_replacements": False,  # tables of the program that asks are no tables of the store
+            "TimeZone": "UTC",
+            **({} if threads is None else {"threads": threads}),
+        }.items():
+            self._connection.execute(f"set {setting} = {value!r}")
+        if place.local is None:
             self._connection.register_filesystem(place.fs)
             protocol = place.fs.protocol if isinstance(place.fs.protocol, str) else place.fs.protocol[0]
             base = f"{protocol}://{place.root}"
         else:
-            base = str(Path(local).resolve())
-        for table, paths in parts.items():
-            self._define(table, [f"{base}/{path}" for path in sorted(paths)])
+            base = str(place.local.resolve())
+        for table, columns in (TABLES | COUNTS).items():
+            selects = [_from_files(base, files.by_table.get(table, []), columns)]
+            if table in COUNTS and files.uncounted:
+                selects.append(_count_now(columns, _from_files(base, files.uncounted, TABLES["seconds"])))
+            self._connection.execute(f"create view {table} as {' union all '.join(selects)}")
         for name, (_, sql) in VIEWS.items():
             self._connection.execute(f"create view {name} as {sql}")
         self._connection.execute(SECONDS_MS)
         self._connection.execute(BEFORE_AFTER)
         self._close_up(base)
-
-    def _define(self, table: str, files: list[str]) -> None:
-        if files:
-            listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-            source = f"read_parquet([{listed}], hive_partitioning = false)"
-            self._connection.execute(f"create view {table} as select * from {source}")  # noqa: S608 - quoted
-        else:
-            columns = ", ".join(f'"{name}" {_TYPES[kind]}' for name, kind in TABLES[table].items())
-            self._connection.execute(f"create table {table} ({columns})")
 
     def _close_up(self, base: str) -> None:
         """Leave nothing to reach but the dataset, and nothing to change."""
@@ -109,7 +153,13 @@ class Store:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the database and of what it laid down while it worked."""
+        self._threads.shutdown(cancel_futures=True)
         self._connection.close()
+        self._spill.cleanup()
 
     def ask(self, sql: str) -> Answer:
         """Answer one question.
@@ -129,16 +179,91 @@ class Store:
         FleetError
             If it is something else, or cannot be answered.
         """
-        try:
+        with self.stream(sql) as answer:
+            rows = [row for batch in answer.batches for row in rows_of(batch)]
+        return Answer(columns=answer.columns, rows=tuple(rows))
+
+    @contextmanager
+    def stream(self, sql: str) -> Iterator[Stream]:
+        """Answer one question piece by piece, so that the answer may be larger than the memory.
+
+        Parameters
+        ----------
+        sql
+            One ``select``.
+
+        Yields
+        ------
+        answer
+            Its columns, and its rows as they come.
+
+        Raises
+        ------
+        FleetError
+            If it is something else, or cannot be answered; also while rows are taken.
+        """
+        with self._told():
             statements = self._connection.extract_statements(sql)
-            kinds = {str(statement.type).rpartition(".")[2] for statement in statements}
-            if len(statements) != 1 or not kinds <= {"SELECT", "EXPLAIN"}:
+            if [str(statement.type).rpartition(".")[2] for statement in statements] != ["SELECT"]:
                 raise FleetError("one select is understood at a time; a store is only read")
-            cursor = self._connection.execute(statements[0])
-            columns = tuple(entry[0] for entry in cursor.description or ())
-            return Answer(columns=columns, rows=tuple(cursor.fetchall()))
+            # What writes may stand beside a select at its top only, and this is not its top.
+            inside = self._connection.sql(f"select * from (\n{statements[0].query}\n) as answer")  # noqa: S608 - see above
+            reader = self._patiently(lambda: inside.to_arrow_reader(BATCH_ROWS))
+
+        def batches() -> Iterator[Any]:
+            with self._told():
+                while (batch := self._patiently(lambda: next(reader, None))) is not None:
+                    yield batch
+
+        yield Stream(columns=tuple(reader.schema.names), schema=reader.schema, batches=batches())
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except self._duckdb.Error as error:
             raise FleetError(f"the question cannot be answered: {_sentence(error)}") from error
+
+    def _patiently(self, work: Callable[[], Any]) -> Any:
+        """Let the database work in a thread, so that Ctrl-C ends it at once."""
+        future = self._threads.submit(work)
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    return future.result(timeout=_LISTEN_S)
+        except KeyboardInterrupt:
+            self._connection.interrupt()
+            raise
+
+
+def _check_layout(dataset: Dataset) -> None:
+    url, found = dataset.place.url, dataset.layout()
+    if found is None:
+        raise FleetError(f"{url}: there is no dataset; make one with `ccp-assess fleet run SOURCE --out {url}`")
+    if found > FORMAT:
+        raise FleetError(f"{url}: a newer ccp-assess made this dataset (layout {found}); update to read it")
+    if found < FORMAT:
+        raise FleetError(
+            f"{url}: an older ccp-assess made this dataset; run `ccp-assess fleet run SOURCE --out {url}` again, which "
+            "makes its tables anew"
+        )
+
+
+def _from_files(base: str, paths: Sequence[str], columns: Mapping[str, str]) -> str:
+    """Write a select over files; over none, one without rows."""
+    if not paths:
+        nulls = ", ".join(f'null::{_TYPES[kind]} as "{name}"' for name, kind in columns.items())
+        return f"select {nulls} where false"
+    quoted = ", ".join("'" + f"{base}/{path}".replace("'", "''") + "'" for path in paths)
+    return f"select * from read_parquet([{quoted}], hive_partitioning = false)"  # noqa: S608 - quoted
+
+
+def _count_now(columns: Mapping[str, str], series: str) -> str:
+    """Write a select of counts over what was not counted yet."""
+    keys = [name for name in columns if name not in COUNTED_COLUMNS]
+    written = ", ".join("hour(time)::integer as hour_utc" if name == "hour_utc" else name for name in keys)
+    listed = ", ".join(columns)
+    return f"select {listed} from ({counted(written, f'({series})')})"  # noqa: S608 - names of our own
 
 
 def _sentence(error: Exception) -> str:

@@ -1,89 +1,127 @@
 """Ready views over the dataset, in SQL; percentiles are exact, nearest rank.
 
-Sorting a hundred million values costs gigabytes. The one-second series holds whole numbers of 10 µs, so equal values
-are counted first and the few thousand counts are walked: the same answer for a fraction of the work.
+Sorting a hundred million values costs gigabytes. How often each value stands in the one-second series was counted once
+(`ccp_assess.fleet.counting`), and the counts of a few thousand values are walked: the same answer for a fraction of the
+work. What was not counted yet is counted when it is asked for.
 """
 
 # ruff: noqa: S608, ISC004  (the SQL is put together of our own names alone; pieces of a sentence stand on lines)
 
 from __future__ import annotations
 
-_SUMS = "count(*) as n, sum(packets) as packets, sum(lost) as lost, sum(late) as late"
-_SUMS_OF_SUMS = "sum(n) as n, sum(packets) as packets, sum(lost) as lost, sum(late) as late"
+from ccp_assess.fleet.schema import MEASURES
+
+COUNTED_COLUMNS = ("measure", "value_10us", "seconds", "packets", "lost", "late")
+"""Columns of a table of counts beside those that it is divided by."""
+
+_PERCENTS = (50, 95)
+_SUMS = ", ".join(f"sum({name})::bigint as {name}" for name in COUNTED_COLUMNS[2:])
 
 
-def _picks(name: str) -> str:
-    """Take the percentiles from cumulated counts [ms]."""
-    return ", ".join(
-        f"min(v) filter (where c * 100 >= {percent} * t) / 100.0 as {name}_p{percent}_ms" for percent in (50, 95)
-    )
+def counted(keys: str, series: str) -> str:
+    """Count values of the one-second series now.
+
+    Parameters
+    ----------
+    keys
+        What is counted by, as in a ``select``.
+    series
+        What stands after ``from``.
+
+    Returns
+    -------
+    sql
+        A select with the columns of the tables of counts.
+    """
+
+    def select(measure: str, column: str) -> str:
+        is_first = measure == "jitter"
+        sums = (f"sum({name})" if is_first else "null" for name in COUNTED_COLUMNS[-3:])
+        named = ", ".join(f"{total}::bigint as {name}" for total, name in zip(sums, COUNTED_COLUMNS[-3:], strict=True))
+        return (
+            f"select {keys}, '{measure}' as measure, {column} as value_10us, count(*) as seconds, {named} "
+            f"from {series} where direction <> 'out'{'' if is_first else f' and {column} is not null'} group by all"
+        )
+
+    return " union all ".join(select(measure, column) for measure, column in MEASURES.items())
 
 
-def _quality(keys: str, counted_by: str, renamed: str = "") -> str:
-    """Loss, jitter and round trips of received audio per key: two passes over the series, then only counts.
+def _quality(keys: str, counts: str) -> str:
+    """Loss, jitter and round trips of received audio per key.
 
     Parameters
     ----------
     keys
         Names of the answer's keys.
-    counted_by
-        What rows of the series are counted by.
-    renamed
-        A join of the counts that gives them their keys where they are others.
+    counts
+        What stands after ``from``: counts with the keys as columns.
 
     Returns
     -------
     sql
         A select.
     """
-    # Round trips belong to the second of a call and stand beside each of its streams: those beside incoming ones count.
-    received = "from seconds where direction <> 'out'"
-    over = f"partition by {keys}"
 
-    def walked(counts: str, sums: str) -> str:
-        return (
-            f"select *, sum(n) over ({over} order by v nulls last) as c, "
-            f"sum(n) filter (where v is not null) over ({over}) as t "
-            f"from (select {keys}, v, {sums} from {counts} {renamed} group by all)"
+    def percentiles(measure: str, name: str) -> str:
+        return ", ".join(
+            f"min(value_10us) filter (where measure = '{measure}' and up_to * 100 >= {percent} * known) / 100.0 "
+            f"as {name}_p{percent}_ms"
+            for percent in _PERCENTS
         )
 
+    def of_jitter(name: str) -> str:
+        return f"sum({name}) filter (where measure = 'jitter')"
+
+    over = f"partition by {keys}, measure"
     return f"""
-with jitters as materialized (select {counted_by}, jitter_10us as v, {_SUMS} {received} group by all),
-trips as materialized (
-  select {counted_by}, rtt_media_10us as v, count(*) as n {received} and rtt_media_10us is not null group by all)
-select * from (
-  select {keys}, sum(n)::bigint as seconds, sum(packets)::bigint as packets, sum(lost)::bigint as lost,
-    round(100.0 * sum(lost) / nullif(sum(packets) + sum(lost), 0), 4) as loss_pct,
-    round(100.0 * sum(late) / nullif(sum(packets), 0), 4) as late_pct, {_picks("jitter")}
-  from ({walked("jitters", _SUMS_OF_SUMS)}) group by {keys})
-left join (
-  select {keys}, {_picks("rtt")}, max(t)::bigint as rtt_n
-  from ({walked("trips", "sum(n) as n")}) group by {keys}) using ({keys})
+select {keys}, {", ".join(f"{of_jitter(name)}::bigint as {name}" for name in ("seconds", "packets", "lost"))},
+  round(100.0 * {of_jitter("lost")} / nullif({of_jitter("packets")} + {of_jitter("lost")}, 0), 4) as loss_pct,
+  round(100.0 * {of_jitter("late")} / nullif({of_jitter("packets")}, 0), 4) as late_pct,
+  {percentiles("jitter", "jitter")},
+  {percentiles("rtt_media", "rtt")},
+  max(known) filter (where measure = 'rtt_media')::bigint as rtt_n,
+  {percentiles("rtt_relay", "rtt_relay")},
+  max(known) filter (where measure = 'rtt_relay')::bigint as rtt_relay_n
+from (
+  select *, sum(seconds) over ({over} order by value_10us nulls last) as up_to,
+    sum(seconds) filter (where value_10us is not null) over ({over}) as known
+  from (select {keys}, measure, value_10us, {_SUMS} from {counts} group by all))
+group by {keys}
 """
 
 
-_SITES = "join (select distinct client, site_id, site_key from captures) using (site_key)"
-
-_PROVIDERS = f"""{_SITES} left join (
-  select client, site_id, coalesce(s.provider, 'AS' || a.provider_asn, 'unknown') as provider
-  from (select client, site_id, max(provider) as provider from sites group by all) s
+_PROVIDER_OF_SITE = """(
+  select client, site_id, coalesce(said.provider, 'AS' || seen.provider_asn) as provider
+  from (select client, site_id, max(provider) as provider from sites group by all) said
   full join (
     select client, site_id, mode(provider_asn) as provider_asn from probes where provider_asn is not null group by all
-  ) a using (client, site_id)) using (client, site_id)"""
+  ) seen using (client, site_id))"""
+
+_WITH_PROVIDER = f"""(
+  select coalesce(provider, 'unknown') as provider, {", ".join(COUNTED_COLUMNS)}
+  from site_counts left join {_PROVIDER_OF_SITE} using (client, site_id))"""
 
 VIEWS: dict[str, tuple[str, str]] = {
     "worst_sites": (
         "sites by the jitter, loss and round trip of received audio, worst first",
-        f"select * from ({_quality('client, site_id', 'site_key', _SITES)}) "
+        f"select * from ({_quality('client, site_id', 'site_counts')}) "
         "order by loss_pct + late_pct desc nulls last, jitter_p95_ms desc nulls last, client, site_id",
     ),
     "by_hour": (
         "the same by hour of the day, UTC",
-        f"select * from ({_quality('hour_utc', 'hour(time) as hour_utc')}) order by hour_utc",
+        f"select * from ({_quality('hour_utc', 'hour_counts')}) order by hour_utc",
+    ),
+    "by_day": (
+        "the same by day, UTC",
+        f"select * from ({_quality('client, day', 'hour_counts')}) order by client, day",
     ),
     "by_provider": (
         "the same by provider: column `provider` of sites.csv, else the first network on the path of the probes",
-        f"select * from ({_quality('provider', 'site_key', _PROVIDERS)}) order by provider",
+        f"select * from ({_quality('provider', _WITH_PROVIDER)}) order by provider",
+    ),
+    "by_region": (
+        "the same by Region of the call, for each client",
+        f"select * from ({_quality('client, region_code', 'site_counts')}) order by client, region_code nulls last",
     ),
     "region_comparison": (
         "Regions per site by the round trips of the probes, best first",
@@ -97,17 +135,73 @@ from probes where region_code is not null group by client, site_id, region_code
 order by client, site_id, rank nulls last, region_code
 """,
     ),
+    "worst_calls": (
+        "calls that failed, then calls by the quality of their received audio, worst first",
+        """
+select client, site_id, start_time, call_id, region_code, outcome, failure_phase, failure_reason,
+  round(duration_ms / 1000, 1) as duration_s, in_mos_cqe, in_loss_pct, in_late_pct, in_jitter_ms, rtt_media_ms_p95,
+  relay_transport, findings
+from calls
+order by outcome = 'failed' desc, in_mos_cqe nulls last, in_loss_pct desc nulls last, client, site_id, start_time,
+  call_id
+""",
+    ),
+    "calls_per_day": (
+        "calls, failures and quality by site and day, UTC",
+        """
+select client, site_id, day, count(*) as calls, count(*) filter (where outcome = 'failed') as failed,
+  round(sum(duration_ms) / 60000, 1) as minutes, quantile_disc(in_mos_cqe, 0.5) as in_mos_p50,
+  min(in_mos_cqe) as in_mos_min, count(*) filter (where findings <> '') as calls_with_findings
+from calls group by all order by client, day, site_id
+""",
+    ),
+    "findings_by_code": (
+        "findings by the number of sites that share them: what many sites have has one cause",
+        """
+select code, severity, count(distinct (client, site_id)) as sites, count(distinct client) as clients,
+  count(distinct (client, site_id, call_id)) filter (where call_id is not null) as calls, count(*) as findings,
+  min(time) as first_time, max(time) as last_time, min(text) as example
+from findings group by code, severity order by sites desc, findings desc, code, severity
+""",
+    ),
+    "sites_without_data": (
+        "sites of sites.csv of which nothing was recorded, or nothing probed: unknown, neither good nor bad",
+        """
+select client, site_id, name, place, agents, coalesce(captures, 0) as captures, coalesce(calls, 0) as calls,
+  coalesce(probe_rounds, 0) as probe_rounds
+from (select client, site_id, any_value(name) as name, any_value(place) as place, max(agents) as agents
+  from sites group by all)
+left join (select client, site_id, count(*) as captures from captures group by all) using (client, site_id)
+left join (select client, site_id, count(*) as calls from calls group by all) using (client, site_id)
+left join (select client, site_id, count(distinct (source, time)) as probe_rounds from probes group by all)
+  using (client, site_id)
+where captures is null or probe_rounds is null
+order by coalesce(captures, 0) + coalesce(probe_rounds, 0), agents desc nulls last, client, site_id
+""",
+    ),
 }
 """View → what it shows, and its SQL over the tables."""
+
+
+_SINCE_DAY = "since::timestamp::date"
+
+_THAT_DAY = counted("client, site_id, time < since::timestamp as is_before", f"(from seconds where day = {_SINCE_DAY})")
+_AROUND = f"""(
+  select client, site_id, day < {_SINCE_DAY} as is_before, {", ".join(COUNTED_COLUMNS)}
+  from site_counts where day <> {_SINCE_DAY}
+  union all {_THAT_DAY})"""
 
 BEFORE_AFTER = f"""
 create macro before_after(since) as table
 select client, site_id, case when is_before then 'before' else 'after' end as period,
   * exclude (client, site_id, is_before)
-from ({_quality("client, site_id, is_before", "site_key, time < since as is_before", _SITES)})
+from ({_quality("client, site_id, is_before", _AROUND)})
 order by client, site_id, is_before desc
 """
-"""Table function: ``select * from before_after(timestamp '2026-11-01')`` [UTC]."""
+"""Table function: ``select * from before_after(timestamp '2026-11-01')`` [UTC].
+
+Of the day of the instant alone each second is looked at.
+"""
 
 SECONDS_MS = """
 create view seconds_ms as select * exclude
