@@ -9,6 +9,7 @@ numbers or numpy arrays alike, so a simulation and a single call use the same fo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, overload
 
 import numpy as np
@@ -230,6 +231,7 @@ def basic_signal_to_noise(transmission: Transmission = DEFAULT_TRANSMISSION) -> 
     return 15.0 - 1.5 * (transmission.slr + _noise_sum(transmission))
 
 
+@lru_cache(maxsize=256)
 def _noise_sum(t: Transmission) -> float:
     """Power sum *No* of circuit noise, room noise at both sides and the noise floor [dBm0p]."""
     nos = t.ps - t.slr - t.ds - 100.0 + 0.004 * (t.ps - t.olr - t.ds - 14.0) ** 2
@@ -452,15 +454,13 @@ def rate(
     row = codec_by_name(codec) if isinstance(codec, str) else codec
     echo_ms = 0.0 if echo_telr_db is None else delay_ms
     telr_db = 65.0 if echo_telr_db is None else echo_telr_db
-    idte = float(talker_echo_impairment(echo_ms, telr_db, transmission))
+    idte, is_, idle = _echo_impairments(echo_ms, telr_db, transmission)
     idd = float(pure_delay_impairment(delay_ms, s_t=transmission.s_t, m_t=transmission.m_t))
     ie_eff = float(
         effective_equipment_impairment(loss_pct, ie=row.ie, bpl=row.bpl, burst_ratio=burst_ratio, scale=row.scale)
     )
     if row.scale == "narrowband":
         ro = basic_signal_to_noise(transmission)
-        is_ = float(simultaneous_impairment(transmission, echo_delay_ms=echo_ms, telr_db=telr_db))
-        idle = float(listener_echo_impairment(2.0 * echo_ms, transmission))
     else:  # the other two models have neither term yet; their echo is that of G.107
         ro, is_, idle = (RO_WIDEBAND if row.scale == "wideband" else RO_FULLBAND), 0.0, 0.0
     impairment = idte + idle + idd
@@ -477,6 +477,16 @@ def rate(
         ro=ro,
         is_=is_,
         codec=row.name,
+    )
+
+
+@lru_cache(maxsize=256)
+def _echo_impairments(echo_ms: float, telr_db: float, transmission: Transmission) -> tuple[float, float, float]:
+    """*Idte*, *Is* and *Idle*: the same for all connections whose echo is cancelled."""
+    return (
+        float(talker_echo_impairment(echo_ms, telr_db, transmission)),
+        float(simultaneous_impairment(transmission, echo_delay_ms=echo_ms, telr_db=telr_db)),
+        float(listener_echo_impairment(2.0 * echo_ms, transmission)),
     )
 
 

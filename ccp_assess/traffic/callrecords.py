@@ -12,7 +12,7 @@ import numpy as np
 from ccp_assess.traffic.flows import Flow
 from ccp_assess.traffic.handshakes import DtlsHandshake
 from ccp_assess.traffic.relaypaths import PathKey
-from ccp_assess.traffic.transactions import Rows, percentile
+from ccp_assess.traffic.transactions import Rows, nearest_rank
 
 Phase = Literal["dns", "relay", "allocate", "permission", "ice", "dtls"]
 
@@ -174,8 +174,9 @@ def round_trips(transactions: Rows, rows: Iterable[int]) -> RoundTrips:
         Unanswered and repeated requests give none (Karn).
     """
     values = transactions["rtt_ms"][np.fromiter(rows, np.int64)] if len(transactions) else np.zeros(0)
-    values = values[~np.isnan(values)]
-    return RoundTrips(p50=percentile(values, 50), p95=percentile(values, 95), n=len(values))
+    known = np.sort(values)  # what is unknown comes last
+    known = known[: known.searchsorted(np.inf, side="right")]
+    return RoundTrips(p50=nearest_rank(known, 50), p95=nearest_rank(known, 95), n=len(known))
 
 
 def hash_call(flow: Flow, first_ns: int, ssrcs: Iterable[int], *, agent_is_a: bool) -> str:

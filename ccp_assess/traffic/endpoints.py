@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from statistics import median_low
 
@@ -149,6 +150,7 @@ def server_end(flow: Flow, dialogue: Dialogue | None = None, host: str | None = 
     return "b"
 
 
+@lru_cache(maxsize=16_384)
 def _is_group(address: str) -> bool:
     try:
         parsed = ip_address(address)

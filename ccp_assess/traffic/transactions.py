@@ -8,6 +8,8 @@ shows the local stack only.
 
 from __future__ import annotations
 
+from math import ceil
+
 import numpy as np
 import numpy.typing as npt
 
@@ -174,28 +176,27 @@ def method_name(method: int) -> str:
     return METHOD_NAMES.get(method, f"method_0x{method:03x}")
 
 
-def percentile(values: npt.NDArray[np.float64], percent: float) -> float | None:
+def nearest_rank(known: npt.NDArray[np.float64], percent: float) -> float | None:
     """Give a nearest-rank percentile.
 
     Parameters
     ----------
-    values
-        Any order; NaN is left out.
+    known
+        Ascending, without NaN.
     percent
         Above 0 up to 100 [%].
 
     Returns
     -------
     value
-        An element of ``values``; ``None`` without values.
+        An element of ``known``; ``None`` without values.
 
     Examples
     --------
-    >>> percentile(np.array([15.0, 20.0, 35.0, 40.0, 50.0]), 30)
+    >>> nearest_rank(np.array([15.0, 20.0, 35.0, 40.0, 50.0]), 30)
     20.0
     """
-    known = np.sort(values[~np.isnan(values)])
     if not len(known):
         return None
-    rank = int(np.ceil(percent / 100 * len(known) - 1e-9))
+    rank = ceil(percent / 100 * len(known) - 1e-9)
     return float(known[min(max(rank, 1), len(known)) - 1])

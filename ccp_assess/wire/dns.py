@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 from typing import NamedTuple
 
 from ccp_assess.errors import ParseError
@@ -163,10 +163,11 @@ def _read_name(data: bytes, position: int) -> tuple[str, int]:
         position += 1 + length
 
 
+_ESCAPES = {byte: f"\\{byte:03d}" for byte in range(256) if not 0x21 <= byte <= 0x7E or byte in b".\\"}
+
+
 def _label_text(label: bytes) -> str:
-    return "".join(
-        chr(byte) if 0x21 <= byte <= 0x7E and byte not in b".\\" else f"\\{byte:03d}" for byte in label.lower()
-    )
+    return label.lower().decode("latin-1").translate(_ESCAPES)
 
 
 def parse_message(data: bytes) -> Message:
@@ -240,7 +241,7 @@ def _read_record(data: bytes, position: int) -> tuple[Record, int]:
 def _record_text(data: bytes, position: int, end: int, number: int) -> str:
     size = end - position
     if number == 1 and size == 4:
-        return str(IPv4Address(bytes(data[position:end])))
+        return f"{data[position]}.{data[position + 1]}.{data[position + 2]}.{data[position + 3]}"
     if number == 28 and size == 16:
         return str(IPv6Address(bytes(data[position:end])))
     if number in {2, 5, 12, 39}:

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Any, NamedTuple
 
 from ccp_assess.errors import ParseError
@@ -115,7 +115,7 @@ def _decode_address(value: bytes, _transaction_id: bytes) -> Endpoint:
         raise ParseError(f"STUN address of {len(value)} bytes is too short")
     family, port = value[1], int.from_bytes(value[2:4], "big")
     if family == 1 and len(value) == 8:
-        return Endpoint(str(IPv4Address(value[4:])), port)
+        return Endpoint(f"{value[4]}.{value[5]}.{value[6]}.{value[7]}", port)
     if family == 2 and len(value) == 20:
         return Endpoint(str(IPv6Address(value[4:])), port)
     raise ParseError(f"STUN address has family {family} with {len(value)} bytes")
@@ -126,10 +126,13 @@ def _encode_address(value: tuple[str, int], _transaction_id: bytes) -> bytes:
     return struct.pack("!BBH", 0, 1 if address.version == 4 else 2, value[1]) + address.packed
 
 
+_XOR_HEAD = b"\x00\x00" + MAGIC_COOKIE.to_bytes(4, "big")[:2] + MAGIC_COOKIE.to_bytes(4, "big")
+
+
 def _xor(value: bytes, transaction_id: bytes) -> bytes:
     # The port is XORed with the upper half of the cookie, the address with cookie and transaction id.
-    key = b"\x00\x00" + MAGIC_COOKIE.to_bytes(4, "big")[:2] + MAGIC_COOKIE.to_bytes(4, "big") + transaction_id[-12:]
-    return bytes(a ^ b for a, b in zip(value, key, strict=False))
+    key = (_XOR_HEAD + transaction_id[-12:])[: len(value)]
+    return (int.from_bytes(value, "big") ^ int.from_bytes(key, "big")).to_bytes(len(value), "big")
 
 
 def _decode_xor_address(value: bytes, transaction_id: bytes) -> Endpoint:
@@ -384,6 +387,9 @@ def message_type(method: int, message_class: int) -> int:
     )
 
 
+_CLASSES = tuple(MessageClass(number) for number in range(4))
+
+
 def split_type(number: int) -> tuple[int, MessageClass]:
     """Split the type field into method and class, the inverse of :func:`message_type`.
 
@@ -400,7 +406,7 @@ def split_type(number: int) -> tuple[int, MessageClass]:
         Request, indication, success or error.
     """
     method = (number & 0x3E00) >> 2 | (number & 0x00E0) >> 1 | (number & 0x000F)
-    return method, MessageClass((number & 0x0100) >> 7 | (number & 0x0010) >> 4)
+    return method, _CLASSES[(number & 0x0100) >> 7 | (number & 0x0010) >> 4]
 
 
 def looks_like_stun(data: bytes, length: int | None = None) -> bool:

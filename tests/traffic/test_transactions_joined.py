@@ -83,8 +83,8 @@ def test_the_order_of_rows_does_not_matter(order):
 
 @pytest.mark.parametrize(("percent", "value"), [(5, 15.0), (30, 20.0), (40, 20.0), (50, 35.0), (100, 50.0)])
 def test_percentiles_are_nearest_rank(percent, value):
-    assert t.percentile(np.array([35.0, np.nan, 20.0, 15.0, 50.0, 40.0]), percent) == value
+    assert t.nearest_rank(np.array([15.0, 20.0, 35.0, 40.0, 50.0]), percent) == value
 
 
 def test_no_values_have_no_percentile():
-    assert t.percentile(np.array([np.nan]), 50) is None
+    assert t.nearest_rank(np.zeros(0), 50) is None
