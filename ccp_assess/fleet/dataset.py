@@ -445,11 +445,15 @@ def open_dataset(place: Place) -> Dataset:
         Where nothing can be written.
     """
     dataset = Dataset(place)
-    found = dataset.layout()
-    if found is not None and found > FORMAT:
-        raise FleetError(f"{place.url}: a newer ccp-assess made this dataset (layout {found}); update to write to it")
     try:
+        found = dataset.layout()
+        if found is not None and found > FORMAT:
+            raise FleetError(
+                f"{place.url}: a newer ccp-assess made this dataset (layout {found}); update to write to it"
+            )
         dataset.put("dataset.json", json_bytes({"format": FORMAT, "tool": "ccp-assess fleet"}))
+    except FleetError:
+        raise
     except Exception as error:
         raise FleetError(f"{place.url}: nothing can be written there ({why(error, place.url)})") from error
     return dataset

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from ccp_assess.client.evidence import is_left_over, may_be_capture, site_by_name
 from ccp_assess.fleet.needs import FleetError, need
+from ccp_assess.fleet.refusals import why
 
 Kind = Literal["captures", "probes", "sites"]
 NO_SITE = "unknown"
@@ -97,15 +98,11 @@ def open_place(url: str) -> Place:
     fsspec = need("fsspec")
     try:
         fs, root = fsspec.core.url_to_fs(url)
-    except (ValueError, ImportError) as error:
-        raise FleetError(f"{url}: cannot be opened ({_first_line(error)})") from error
+    except Exception as error:
+        raise FleetError(f"{url}: cannot be opened ({why(error, url)})") from error
     if "file" not in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol):
         fs.use_listings_cache = False
     return Place(url=url, fs=fs, root=str(root).rstrip("/"))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def list_source(place: Place) -> tuple[SourceFile, ...]:
@@ -130,7 +127,7 @@ def list_source(place: Place) -> tuple[SourceFile, ...]:
     try:
         found = place.fs.find(place.root, detail=True) if place.fs.isdir(place.root) else None
     except Exception as error:
-        raise FleetError(f"{place.url}: cannot be listed ({_first_line(error)})") from error
+        raise FleetError(f"{place.url}: cannot be listed ({why(error, place.url)})") from error
     if found is None:
         raise FleetError(f"{place.url}: there is no such folder; give the folder or bucket that holds the captures")
     files = []
