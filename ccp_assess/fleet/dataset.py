@@ -447,13 +447,10 @@ def open_dataset(place: Place) -> Dataset:
     dataset = Dataset(place)
     try:
         found = dataset.layout()
-        if found is not None and found > FORMAT:
-            raise FleetError(
-                f"{place.url}: a newer ccp-assess made this dataset (layout {found}); update to write to it"
-            )
-        dataset.put("dataset.json", json_bytes({"format": FORMAT, "tool": "ccp-assess fleet"}))
-    except FleetError:
-        raise
+        if found is None or found <= FORMAT:
+            dataset.put("dataset.json", json_bytes({"format": FORMAT, "tool": "ccp-assess fleet"}))
     except Exception as error:
         raise FleetError(f"{place.url}: nothing can be written there ({why(error, place.url)})") from error
+    if found is not None and found > FORMAT:
+        raise FleetError(f"{place.url}: a newer ccp-assess made this dataset (layout {found}); update to write to it")
     return dataset
