@@ -94,7 +94,7 @@ def run_fleet(
     heads: dict[SourceFile, Span | str] = {}
     failed: dict[str, dict[str, Any]] = {}
     total_done = 0
-    with Lease(dataset) as lease, ExitStack() as engines:
+    with told_as_kept(dest_url), Lease(dataset) as lease, ExitStack() as engines:
         client = None
         records = {key: record for key, record in dataset.units().items() if record["files"][0]["kind"] != "collected"}
         plan = make_plan(source, dataset, heads, records)
