@@ -272,6 +272,8 @@ class _Pieces(io.RawIOBase):
     def _asked(self, ask: Callable[[], Any]) -> Any:
         try:
             return ask()
+        except CcpAssessError:
+            raise
         except Exception as error:
             raise _unavailable(self._name, error) from error
 
@@ -280,10 +282,62 @@ def _unavailable(name: str, error: Exception) -> UnavailableError:
     return UnavailableError(f"{name} cannot be read now ({_first_line(error)}); try again")
 
 
+class _Whole(io.RawIOBase):
+    """Compressed bytes in pieces that are as large as asked for, however they come."""
+
+    def __init__(self, source: _Counting) -> None:
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        view = memoryview(buffer)
+        filled = 0
+        while filled < len(view) and (got := self._source.readinto(view[filled:])):
+            filled += got
+        return filled
+
+
+class _Steady:
+    """Decompressed bytes, made in steps of one size: what damage takes along does not depend on who reads how much."""
+
+    def __init__(self, stream: _Inflating | _Unzstd) -> None:
+        self._stream = stream
+        self._step = memoryview(bytearray(READ_BYTES))
+        self._ready = self._step[:0]
+        self._error: Exception | None = None
+
+    @property
+    def damage(self) -> str | None:
+        return self._stream.damage
+
+    def readinto(self, view: memoryview) -> int:
+        if not self._ready:
+            self._ready = self._step[: self._make_step()]
+            if not self._ready and self._error is not None:
+                raise self._error
+        got = min(len(view), len(self._ready))
+        view[:got] = self._ready[:got]
+        self._ready = self._ready[got:]
+        return got
+
+    def _make_step(self) -> int:
+        filled = 0
+        try:
+            while filled < READ_BYTES and self._error is None and (got := self._stream.readinto(self._step[filled:])):
+                filled += got
+        except CcpAssessError:
+            raise
+        except _DAMAGE as error:
+            self._error = error
+        return filled
+
+
 class _Inflating:
     """Decompression of one or several members after each other, in bounded pieces."""
 
-    def __init__(self, source: _Counting, name: str) -> None:
+    def __init__(self, source: _Whole, name: str) -> None:
         self._source = source
         self._name = name
         self._input = b""
@@ -337,7 +391,7 @@ def _decompressors() -> dict[str, Any]:
 class _ZstdFrames(io.RawIOBase):
     """Pass compressed bytes on and follow the frames, to know whether the last one is whole (RFC 8878, section 3.1)."""
 
-    def __init__(self, source: _Counting) -> None:
+    def __init__(self, source: _Whole) -> None:
         self._source = source
         self._held = b""
         self._skip = 0
@@ -394,7 +448,7 @@ class _ZstdFrames(io.RawIOBase):
 class _Unzstd:
     """Decompression of zstd frames after each other, in bounded pieces."""
 
-    def __init__(self, source: _Counting) -> None:
+    def __init__(self, source: _Whole) -> None:
         import zstandard  # noqa: PLC0415  (only who reads zstd pays for it)
 
         self._error = zstandard.ZstdError
@@ -414,7 +468,7 @@ class _Unzstd:
         return got
 
 
-_DAMAGE: tuple[type[BaseException], ...] = (zlib.error, RuntimeError, EOFError, ValueError, MemoryError)
+_DAMAGE: tuple[type[Exception], ...] = (zlib.error, RuntimeError, EOFError, ValueError, MemoryError)
 
 
 def _first_line(error: BaseException) -> str:
@@ -458,7 +512,8 @@ _COMPRESSIONS = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "lz4": b"\x04
 def _decompressed(counter: _Counting, compression: str | None) -> Any:
     if compression is None:
         return counter
-    return _Unzstd(counter) if compression == "zstd" else _Inflating(counter, compression)
+    whole = _Whole(counter)
+    return _Steady(_Unzstd(whole) if compression == "zstd" else _Inflating(whole, compression))
 
 
 def reopen_source(source: CaptureSource, *, compression: str | None, size: int, place: int, done_bytes: int) -> Source:
@@ -529,7 +584,7 @@ def _opener(source: CaptureSource) -> Callable[[], Any]:
     def opened() -> Any:
         try:
             return _Pieces(source.name, source.open())
-        except FileNotFoundError:
+        except (CcpAssessError, FileNotFoundError):
             raise
         except Exception as error:
             raise _unavailable(source.name, error) from error

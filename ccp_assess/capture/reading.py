@@ -470,13 +470,16 @@ class FileReader:
                     continue
                 return count, at if self.ended_early is None else end, False, -step
             if status == DAMAGED:
-                self._stop(_damage_words(self.format, detail, base + at))
+                self._stop(_damage_words(self.format, detail, base + at), base + at)
                 return count, end, False, 0
             if self.format == "pcapng" and detail > SPARE_BYTES and end - at >= 8:
                 if self._may_skip(buffer, at, base):
                     self._skip_bytes = int(detail)
                     continue
-                self._stop(f"the block at byte {base + at} says it is {detail} bytes long, more than a packet can be")
+                self._stop(
+                    f"the block at byte {base + at} says it is {detail} bytes long, more than a packet can be",
+                    base + at,
+                )
                 return count, end, False, 0
             if self.at_end:
                 if at < end:
@@ -504,7 +507,7 @@ class FileReader:
                 return self._need(16, file_offset)
             reason = self._read_section(bytes(buffer[at : at + 16]))
             if reason:
-                self._stop(f"reading stops at byte {file_offset}: {reason}")
+                self._stop(f"reading stops at byte {file_offset}: {reason}", file_offset)
                 return 0
         mark = ">" if self.layout[0] else "<"
         length = int(struct.unpack(mark + "I", bytes(buffer[at + 4 : at + 8]))[0])
@@ -523,12 +526,12 @@ class FileReader:
         if kind == 0x0A0D0D0A:
             trailer = struct.unpack(mark + "I", bytes(buffer[at + padded - 4 : at + padded]))[0]
             if trailer != length:
-                self._stop(_damage_words("pcapng", BAD_TRAILER, file_offset))
+                self._stop(_damage_words("pcapng", BAD_TRAILER, file_offset), file_offset)
                 return 0
             return padded
         reason = self._read_block(kind, bytes(buffer[at : at + padded]), file_offset)
         if reason:
-            self._stop(f"reading stops at byte {file_offset}: {reason}")
+            self._stop(f"reading stops at byte {file_offset}: {reason}", file_offset)
             return 0
         return padded
 
@@ -538,8 +541,11 @@ class FileReader:
             return 0
         return -count
 
-    def _stop(self, why: str) -> None:
-        if self.source.damage and self.source.damage not in why:
+    def _stop(self, why: str, damaged_at: int | None = None) -> None:
+        # How much was read beyond a damage depends on the size of the blocks, and nothing that is told may.
+        if damaged_at is not None:
+            self.read_bytes = damaged_at
+        elif self.source.damage and self.source.damage not in why:
             why = f"{why} ({self.source.damage})"
         self.ended_early = self.ended_early or why
         self.at_end = True
