@@ -12,8 +12,10 @@ from markupsafe import Markup
 from ccp_assess import __version__
 from ccp_assess.files import write_whole
 from ccp_assess.report.content import many_sites as content
+from ccp_assess.report.content.many_sites_said import sentences, unknowns
 from ccp_assess.report.document import template_environment
 from ccp_assess.report.figures import draw_heat_map, draw_hours, draw_worst_sites
+from ccp_assess.report.figures.heat import MOST_ROWS as MOST_GRID_ROWS
 from ccp_assess.report.figures.many_sites import MOST_SITES
 from ccp_assess.report.pictures import Drawn
 from ccp_assess.report.style import inline_svg
@@ -99,9 +101,10 @@ def render_many_sites(
         version=__version__,
         manifest=manifest,
         since=None if since is None else since.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        sentences=content.sentences(rows, aside),
-        unknowns=content.unknowns(rows, ended=bool(manifest)),
+        sentences=sentences(rows, aside),
+        unknowns=unknowns(rows, ended=bool(manifest)),
         tables=content.tables(rows, aside),
+        nearest=content.nearest_table(rows.get("region_comparison", ()), content.site_columns(rows)),
         pictures=_pictures(rows),
         definitions=_DEFINITIONS,
         most_rows=MOST_ROWS,
@@ -113,6 +116,7 @@ def _pictures(rows: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, Drawn |
     regions, framed = content.region_grid(rows.get("region_comparison", ()))
     findings = content.finding_grid(rows.get("findings_by_site", ()))
     more = f" The first {MOST_SITES} of {len(worst)}." if len(worst) > MOST_SITES else ""
+    cut = f" The first {MOST_GRID_ROWS} of {len(regions)} sites." if len(regions) > MOST_GRID_ROWS else ""
     is_timed = any(value is not None for cells in regions.values() for value in cells.values())
     return {
         "worst_sites": _drawn(
@@ -131,7 +135,7 @@ def _pictures(rows: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, Drawn |
             draw_heat_map(regions, title="Round trip, median [ms]", framed=framed)[0] if is_timed else None,
             "regions",
             "Round trip from every site to every Region",
-            "Measured. The frame marks the nearest Region of a site; a dash is unknown.",
+            f"Measured. The frame marks the nearest Region of a site; a dash is unknown.{cut}",
         ),
         "findings": _drawn(
             draw_heat_map(findings, title="How often")[0] if findings else None,

@@ -20,10 +20,9 @@ from ccp_assess.report.content.many_sites import (
     finding_grid,
     hours_table,
     region_grid,
-    sentences,
     tables,
-    unknowns,
 )
+from ccp_assess.report.content.many_sites_said import sentences, unknowns
 from ccp_assess.report.evidence import csv_text
 from ccp_assess.report.figures import draw_heat_map, draw_hours, draw_worst_sites
 from ccp_assess.report.many_sites import render_many_sites
@@ -211,6 +210,8 @@ class FleetAnswers:
         self.site.value = kept if kept in {"", *sites} else ""
         self.page.value = ""
         self._show()
+        if self.site.value:
+            self._on_hours(None)
 
     def _on_which(self, _change: object) -> None:
         self._show()
@@ -367,7 +368,7 @@ def own_table(answer: Answer) -> Table:
             name=name,
             label=clean(name, 60),
             say=_own_words,
-            numeric=any(_is_number(row[name]) for row in rows[:50]),
+            kind="number" if any(_is_number(row[name]) for row in rows[:50]) else "text",
         )
         for name in answer.columns
     )

@@ -130,7 +130,7 @@ def test_what_is_unknown_has_no_value_to_sort_by(panel: FleetPanel) -> None:
 def test_before_and_after_tells_the_difference_and_how_sure_it_is(panel: FleetPanel) -> None:
     panel.answers.which.value = "before_after"
     (row,) = [cells for cells in cells_of(panel) if cells[0] == "HOM"]
-    assert "+2.66\u202f% worse" in row
+    assert "+2.66\u202fpoints worse" in row
     assert row[-1].endswith("single calls, not yet the site")
     before, after = (int(found) for found in re.findall(r"(\d+) s in 1 call", row[-1]))
     (whole,) = [site for site in panel.rows["worst_sites"] if site["site_id"] == "HOM"]
