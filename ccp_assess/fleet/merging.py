@@ -22,7 +22,7 @@ from ccp_assess.errors import CcpAssessError
 from ccp_assess.fleet.counting import COLUMNS, count_values
 from ccp_assess.fleet.dataset import FORMAT, Dataset, json_bytes
 from ccp_assess.fleet.needs import FleetError, need
-from ccp_assess.fleet.rows import PARQUET, ROW_GROUP_ROWS, parquet_bytes, sha256_of
+from ccp_assess.fleet.rows import ROW_GROUP_ROWS, parquet_bytes, parquet_writer, sha256_of
 from ccp_assess.fleet.schema import arrow_schema
 from ccp_assess.fleet.sources import open_place
 
@@ -136,12 +136,17 @@ def merge_batch(document: dict[str, Any], dest_url: str) -> dict[str, Any]:
     """
     batch = Batch(document["table"], document["client"], tuple(tuple(part) for part in document["parts"]))
     dataset = Dataset(open_place(dest_url))
-    made = {}
-    if len(batch.parts) > 1:
-        made[batch.table] = _merged(batch, dataset)
-    if batch.table == "seconds":
-        counts = count_values(_tables(batch, dataset, COLUMNS))
-        made |= {name: parquet_bytes(table) for name, table in counts.items()}
+    is_counted, is_merged = batch.table == "seconds", len(batch.parts) > 1
+    tables = _tables(batch, dataset, None if is_merged else COLUMNS)
+    sink = io.BytesIO()
+    if is_merged:
+        tables = _written(tables, arrow_schema(batch.table), sink)
+    counts = count_values(tables) if is_counted else {}
+    for _ in tables:
+        pass
+    made = {name: parquet_bytes(table) for name, table in counts.items()}
+    if is_merged:
+        made[batch.table] = sink.getvalue()
     entry = batch.as_parts()
     for table, data in made.items():
         path = batch.path(table)
@@ -162,22 +167,20 @@ def _tables(batch: Batch, dataset: Dataset, columns: tuple[str, ...] | None = No
         yield pq.read_table(pa.BufferReader(data), columns=None if columns is None else list(columns))
 
 
-def _merged(batch: Batch, dataset: Dataset) -> bytes:
-    """Write the rows of all parts, in their order, in row groups of a good size."""
+def _written(tables: Iterable[Any], schema: Any, sink: io.BytesIO) -> Iterator[Any]:
+    """Pass tables on, and write their rows after each other in row groups of a good size."""
     import pyarrow as pa  # noqa: PLC0415 - see above
-    import pyarrow.parquet as pq  # noqa: PLC0415 - see above
 
-    sink = io.BytesIO()
-    with pq.ParquetWriter(sink, arrow_schema(batch.table), **PARQUET) as writer:
+    with parquet_writer(sink, schema) as writer:
         waiting: list[Any] = []
-        for table in _tables(batch, dataset):
+        for table in tables:
             waiting.append(table)
             if sum(table.num_rows for table in waiting) >= ROW_GROUP_ROWS:
                 writer.write_table(pa.concat_tables(waiting), row_group_size=ROW_GROUP_ROWS)
                 waiting = []
+            yield table
         if waiting:
             writer.write_table(pa.concat_tables(waiting), row_group_size=ROW_GROUP_ROWS)
-    return sink.getvalue()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

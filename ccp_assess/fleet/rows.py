@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from ccp_assess.assess.captures import CaptureAssessment
 
 ROW_GROUP_ROWS = 131_072
-PARQUET = {"compression": "zstd", "compression_level": 3, "version": "2.6"}
-"""Fixed settings and no clock, so that the same rows are the same bytes."""
-
 _US_PER_DAY = 86_400_000_000
 _UNITS_PER_MS = 100.0
 _LARGEST = 2**31 - 1
@@ -231,8 +228,40 @@ def parts_by_day(tables: dict[str, Any]) -> Parts:
     return parts
 
 
+def parquet_writer(sink: Any, schema: Any) -> Any:
+    """Open a Parquet file for writing: fixed settings and no clock, so that the same rows are the same bytes.
+
+    Instants are written as differences, which are short where rows are in order of time.
+
+    Parameters
+    ----------
+    sink
+        To write to.
+    schema
+        Of pyarrow.
+
+    Returns
+    -------
+    writer
+        Of pyarrow; a context.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - see above
+    import pyarrow.parquet as pq  # noqa: PLC0415 - see above
+
+    instants = [field.name for field in schema if pa.types.is_timestamp(field.type)]
+    return pq.ParquetWriter(
+        sink,
+        schema,
+        version="2.6",
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=[name for name in schema.names if name not in instants],
+        column_encoding=dict.fromkeys(instants, "DELTA_BINARY_PACKED"),
+    )
+
+
 def parquet_bytes(table: Any) -> bytes:
-    """Write a table as Parquet: fixed settings, no clock, so that the same rows are the same bytes.
+    """Write a table as Parquet.
 
     Parameters
     ----------
@@ -244,10 +273,9 @@ def parquet_bytes(table: Any) -> bytes:
     data
         A whole file.
     """
-    import pyarrow.parquet as pq  # noqa: PLC0415 - see above
-
     sink = io.BytesIO()
-    pq.write_table(table, sink, row_group_size=ROW_GROUP_ROWS, **PARQUET)
+    with parquet_writer(sink, table.schema) as writer:
+        writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
     return sink.getvalue()
 
 
