@@ -98,7 +98,7 @@ def workers(count: int, first: Path) -> Iterator[Any]:
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        client.run(assess_captures, [first], workers=1)
+        client.run(read_plainly, [[first]])
         yield client
 
 
