@@ -3,8 +3,8 @@
 A part puts the reader's state below ``parts/UNIT/`` of the destination, whole or not at all. The two newest are kept:
 one that turns out damaged, or of another version of this program, costs a part, never a wrong answer.
 
-A site that records day and night is one unit without an end. The state before the last file of its recording stays below
-``recordings/SITE/`` when the unit is done: where that file grew or others followed it, reading goes on from there.
+A site that records day and night is one unit without an end. The state before the last file of its recording stays
+below ``recordings/SITE/`` when the unit is done: where that file grew or others followed it, reading goes on there.
 """
 
 from __future__ import annotations
@@ -32,8 +32,6 @@ class Kept:
 
     Parameters
     ----------
-    number
-        Parts read so far (count).
     state
         Of the reader; ``None`` at the beginning.
     done_bytes
@@ -46,7 +44,6 @@ class Kept:
         Whether all files but the last were read and that one was not begun.
     """
 
-    number: int = 0
     state: bytes | None = None
     done_bytes: int = 0
     left_out: dict[str, str] = field(default_factory=dict)
@@ -57,7 +54,6 @@ class Kept:
         """Return it with a checksum over all of it."""
         head = {
             "version": __version__,
-            "number": self.number,
             "begun": self.state is not None,
             "done_bytes": self.done_bytes,
             "left_out": self.left_out,
@@ -90,7 +86,6 @@ def parse_kept(data: bytes | None) -> Kept | None:
     if head["version"] != __version__:
         return None
     return Kept(
-        number=head["number"],
         state=state if head["begun"] else None,
         done_bytes=head["done_bytes"],
         left_out=head["left_out"],
@@ -115,7 +110,7 @@ class Chain:
         self._folder = f"{PARTS}/{unit.key}"
 
     def kept(self) -> Iterator[Kept]:
-        """Give what is kept, the newest first, then what an earlier end of the recording left, at last the beginning."""
+        """Give what is kept, the newest first, then what an earlier end of the recording left, then the beginning."""
         own = self._dataset.names(self._folder)
         recording = [path for path in self._dataset.names(_recording(self._unit)) if _fits(path, self._unit)]
         for path in [*reversed(own), *reversed(recording)]:
@@ -127,8 +122,10 @@ class Chain:
     def put(self, kept: Kept) -> None:
         """Keep a further state and let go of those that are too old to be gone back to."""
         data = kept.to_bytes()
-        self._dataset.put(f"{self._folder}/{kept.number:06d}.state", data)
-        for path in self._dataset.names(self._folder)[:-_KEPT]:
+        before = self._dataset.names(self._folder)
+        number = int(before[-1].rpartition("/")[2].partition(".")[0]) + 1 if before else 1
+        self._dataset.put(f"{self._folder}/{number:06d}.state", data)
+        for path in before[: 1 - _KEPT]:
             self._dataset.remove(path)
         if kept.is_before_last and self._unit.files[-1].path not in kept.left_out:
             earlier = Unit(files=self._unit.files[:-1])

@@ -30,6 +30,8 @@ _LEAST_WAITING = 4
 _STAGES = 3
 """Threads that the reader can use."""
 
+_MOST_SETBACKS = 8
+_NO_PROGRESS = "what one worker read another could not take up, again and again; have all of them the same ccp-assess?"
 _LOST = "the scheduler was lost; what was finished is kept: run the same command again when it is back"
 
 
@@ -168,6 +170,7 @@ class _Job:
     unit: Unit
     was: dict[str, Any] | None  # the record of the same files with other stamps, until it is known to differ
     steps: int = 0
+    setbacks: int = 0
     done_bytes: int = 0
 
 
@@ -275,8 +278,14 @@ class _Round:
             self._dataset.drop_unit(job.was)
             del self._records[job.was["key"]]
             job.was = None
-        job.done_bytes = told.get("done_bytes", 0)
-        self._waiting.appendleft(job)
+        done_bytes = told.get("done_bytes", 0)
+        job.setbacks += done_bytes < job.done_bytes
+        if job.setbacks > _MOST_SETBACKS:
+            self._failed[job.unit.key] = _failure(job.unit, _NO_PROGRESS)
+            done_bytes = job.unit.size
+        else:
+            self._waiting.appendleft(job)
+        job.done_bytes = done_bytes
 
     def _check_scheduler(self) -> None:
         if self._client.status != "running":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,14 @@ from ccp_assess.errors import CcpAssessError, ParseError, StateError, Unavailabl
 from ccp_assess.files import sha256_of_file
 from ccp_assess.fleet.chain import Chain, Kept
 from ccp_assess.fleet.dataset import Dataset
-from ccp_assess.fleet.inputs import ChangedMeanwhileError, InputObject, check_same, local_paths, sha256_of_input
+from ccp_assess.fleet.inputs import (
+    ChangedMeanwhileError,
+    InputObject,
+    check_same,
+    local_paths,
+    sha256_of_input,
+    work_folder,
+)
 from ccp_assess.fleet.probe_rows import probe_rows
 from ccp_assess.fleet.rows import Parts, parts_by_day, table_of_rows, tables_of_captures
 from ccp_assess.fleet.sources import Place, SourceFile, open_place
@@ -46,10 +52,10 @@ def do_unit(unit: dict[str, Any], source_url: str, dest_url: str, threads: int =
     """
     source = open_place(source_url)
     files = [SourceFile(**file) for file in unit["files"]]
-    with tempfile.TemporaryDirectory(prefix="ccp-assess-fleet-") as folder:
+    with work_folder() as folder:
         try:
             check_same(source, files)
-            root, paths = local_paths(source, files, Path(folder))
+            root, paths = local_paths(source, files, folder)
             parts, found = _read(files, paths, root, threads)
             found["sha256"] = {file.path: sha256_of_file(path) for file, path in zip(files, paths, strict=True)}
             check_same(source, files)
@@ -173,7 +179,7 @@ def _read_on(source: Place, files: list[SourceFile], kept: Kept, most_bytes: int
         left_out = _left_out([file for file in files if file.path in inputs], alone, root)
         if not left_out:
             raise
-        return Kept(number=kept.number + 1, left_out=kept.left_out | left_out, sha256=kept.sha256)
+        return Kept(left_out=kept.left_out | left_out, sha256=kept.sha256)
     objects = [entry for entry in inputs.values() if isinstance(entry, InputObject)]
     known = kept.sha256 | {entry.name: entry.sha256 for entry in objects if entry.sha256 is not None}
     if found is not None:
@@ -181,7 +187,6 @@ def _read_on(source: Place, files: list[SourceFile], kept: Kept, most_bytes: int
     sums = _sums(source, files, known, part.done_bytes)
     return replace(
         kept,
-        number=kept.number + 1,
         state=part.state,
         done_bytes=part.done_bytes,
         sha256=sums,

@@ -80,3 +80,11 @@ def local_scheduler() -> str:
     )
     atexit.register(cluster.close)
     return str(cluster.scheduler_address)
+
+
+def worker_processes() -> list[int]:
+    """Processes of this machine that work for our own scheduler."""
+    from distributed import Client
+
+    with Client(local_scheduler(), set_as_default=False) as client:
+        return list(client.run(os.getpid).values())
