@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ccp_assess.allowlist.inputs.aws import read_security_groups, read_terraform
+from ccp_assess.allowlist.inputs.aws import read_security_group_rules, read_security_groups, read_terraform
 from ccp_assess.allowlist.inputs.cisco import read_cisco
 from ccp_assess.allowlist.inputs.fortigate import read_fortigate
 from ccp_assess.allowlist.inputs.iptables import read_iptables
@@ -151,6 +151,8 @@ def _json(text: str) -> ClientRules:
             return read_rows(rows, "allowlist JSON")
         if isinstance(document.get("SecurityGroups"), list):
             return read_security_groups([group for group in document["SecurityGroups"] if isinstance(group, dict)])
+        if isinstance(document.get("SecurityGroupRules"), list):
+            return read_security_group_rules([row for row in document["SecurityGroupRules"] if isinstance(row, dict)])
         if "IpPermissionsEgress" in document or "IpPermissions" in document:
             return read_security_groups([document])
         if {"resource_changes", "planned_values", "values"} & set(document):

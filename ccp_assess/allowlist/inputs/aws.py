@@ -56,6 +56,36 @@ def read_security_groups(groups: list[dict[str, Any]]) -> ClientRules:
     return ClientRules(format="AWS security groups", rules=tuple(rules), notes=skipped.notes())
 
 
+def read_security_group_rules(entries: list[dict[str, Any]]) -> ClientRules:
+    """Read rules as ``aws ec2 describe-security-group-rules`` prints them.
+
+    Parameters
+    ----------
+    entries
+        Entries of ``SecurityGroupRules``.
+
+    Returns
+    -------
+    rules
+        Everything that a rule holds is allowed.
+    """
+    skipped = Skipped()
+    rules: list[ClientRule] = []
+    for number, entry in enumerate(entries, 1):
+        if entry.get("PrefixListId"):
+            skipped.add("a prefix list, whose entries are not in the file", number)
+        rules += _rule(
+            number,
+            str(entry.get("GroupId") or "group")[:60],
+            "outbound" if entry.get("IsEgress") else "inbound",
+            str(entry.get("IpProtocol", "-1")),
+            (entry.get("FromPort"), entry.get("ToPort")),
+            [entry.get("CidrIpv4"), entry.get("CidrIpv6")],
+            skipped,
+        )
+    return ClientRules(format="AWS security groups", rules=tuple(rules), notes=skipped.notes())
+
+
 def read_terraform(plan: dict[str, Any]) -> ClientRules:
     """Read ``terraform show -json`` of a plan.
 

@@ -23,6 +23,9 @@ from ccp_assess.errors import ParseError
 from ccp_assess.prefixes import parse_address, parse_prefix, union
 
 _DEEPEST = 12
+_TRANSPORTS = frozenset({"tcp", "udp", "any"})
+_STANDARD_LISTS = frozenset({*range(1, 100), *range(1300, 2000)})
+"""Numbers of IOS's standard access lists."""
 
 
 class _Objects:
@@ -33,6 +36,8 @@ class _Objects:
         self.hosts: dict[str, list[str]] = {}
         self.members: dict[str, list[str]] = {}
         self.services: dict[str, list[tuple[str, int, int]]] = {}
+        self.protocols: dict[str, list[str]] = {}
+        self.names: dict[str, str] = {}
 
     def resolve(self, name: str, depth: int = 0) -> tuple[Addresses | None, tuple[str, ...]]:
         """Return the addresses and the names behind an object or group."""
@@ -68,12 +73,16 @@ def read_cisco(text: str) -> ClientRules:
     skipped = Skipped()
     objects = _Objects()
     pending: list[tuple[int, str, list[str], str]] = []
+    bound: set[str] = set()
     block: tuple[str, str] = ("", "")
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words or words[0].startswith("!"):
             continue
-        if words[0] in {"object-group", "object"} and not line[0].isspace() and len(words) > 2:
+        bound.update(_bound(words))
+        if words[0] == "name" and len(words) > 2 and not line[0].isspace():
+            objects.names[words[2]] = words[1]
+        elif words[0] in {"object-group", "object"} and not line[0].isspace() and len(words) > 2:
             block = (words[1], words[2])
             objects.members.setdefault(words[2], [])
             if words[1].startswith("service") and len(words) > 3:
@@ -83,10 +92,13 @@ def read_cisco(text: str) -> ClientRules:
         elif words[0] == "access-list" and len(words) > 3:
             block = ("", "")
             rest = words[2:]
+            numbered = words[1].isdigit() and rest[0] in {"permit", "deny"}  # ASA writes "extended", IOS nothing
+            if numbered and int(words[1]) in _STANDARD_LISTS:
+                continue  # these know the near side only
             if rest[0] in {"extended", "line"}:
                 rest = rest[1:] if rest[0] == "extended" else rest[2:]
                 rest = rest[1:] if rest and rest[0] == "extended" else rest
-            pending.append((number, words[1], rest, ""))
+            pending.append((number, words[1], rest, "ip" if numbered else ""))
         elif block[0].startswith("acl") and line[0].isspace():
             rest = words[1:] if words[0].isdigit() else words
             rest = rest[2:] if rest[:1] == ["sequence"] else rest
@@ -99,17 +111,35 @@ def read_cisco(text: str) -> ClientRules:
         else:
             block = ("", "")
     rules: list[ClientRule] = []
+    unbound: dict[str, int] = {}
     for number, name, words, family in pending:
         if words[:1] in (["remark"], ["standard"]) or "inactive" in words or "established" in words:
+            continue
+        if bound and name not in bound:
+            unbound.setdefault(name, number)
+            continue
+        if words[0] == "permit" and "time-range" in words:
+            skipped.add("only at the times of a time-range", number)
             continue
         try:
             read = _entry(objects, number, name, words, ios=bool(family))
             # An access list of IOS knows one family: "any" in it means any of that family.
-            bound = {"ip": ANY_V4, "ipv6": ANY_V6}.get(family)
-            rules += [row if row.hosts else row._replace(destination=common(row.destination, bound)) for row in read]
+            every = {"ip": ANY_V4, "ipv6": ANY_V6}.get(family)
+            rules += [row if row.hosts else row._replace(destination=common(row.destination, every)) for row in read]
         except (ParseError, IndexError) as error:
             skipped.add(str(error) or "cut short", number)
+    for name, number in unbound.items():
+        skipped.add(f"the access list {name[:60]} is bound to no interface", number)
     return ClientRules(format="Cisco access lists", rules=tuple(rules), notes=skipped.notes())
+
+
+def _bound(words: list[str]) -> list[str]:
+    """Return the access list that a line binds to an interface: only such lists filter what passes through."""
+    if words[:1] == ["access-group"]:
+        return words[1:2]
+    if words[:2] == ["ip", "access-group"] or words[:2] == ["ipv6", "traffic-filter"]:
+        return words[2:3]
+    return []
 
 
 def _member(objects: _Objects, block: tuple[str, str], words: list[str]) -> None:
@@ -117,7 +147,10 @@ def _member(objects: _Objects, block: tuple[str, str], words: list[str]) -> None
     kind, name = block
     words = words[1:] if words[0].isdigit() else words
     head = words[0]
-    if head == "description":
+    if head in {"description", "nat"}:
+        return
+    if head == "protocol-object":
+        objects.protocols.setdefault(name, []).append({"6": "tcp", "17": "udp", "ip": "any"}.get(words[1], words[1]))
         return
     if head == "group-object":
         objects.members[name].append(words[1])
@@ -130,8 +163,10 @@ def _member(objects: _Objects, block: tuple[str, str], words: list[str]) -> None
         transports = [fixed] if fixed else [words.pop(0)]
         transports = ["tcp", "udp"] if transports[0] in {"tcp-udp", "ip"} else transports
         words = words[1:] if words[:1] in (["destination"], ["source"]) else words
-        low, high, _ = _ports(words, 0)
-        objects.services.setdefault(name, []).extend((transport, low, high) for transport in transports)
+        found, _ = _ports(words, 0)
+        objects.services.setdefault(name, []).extend(
+            (transport, *row) for transport in transports if transport in _TRANSPORTS for row in found
+        )
     elif head == "fqdn":
         objects.hosts.setdefault(name, []).append(words[-1].lower())
     else:
@@ -139,7 +174,12 @@ def _member(objects: _Objects, block: tuple[str, str], words: list[str]) -> None
         if words[0] == "object":
             objects.members[name].append(words[1])
             return
-        objects.addresses.setdefault(name, []).append(_members_addresses(words))
+        objects.addresses.setdefault(name, []).append(_members_addresses(_numbers(objects, words)))
+
+
+def _numbers(objects: _Objects, words: list[str]) -> list[str]:
+    """Put addresses where the names stand that ASA's command `name` gave them."""
+    return [objects.names.get(word, word) for word in words] if objects.names else words
 
 
 def _members_addresses(words: list[str]) -> Addresses:
@@ -168,19 +208,26 @@ def _entry(objects: _Objects, number: int, name: str, words: list[str], *, ios: 
         raise ParseError(f"{words[0][:30]!r} is neither permit nor deny")
     services: list[tuple[str, int, int]] | None = None
     at = 2
+    transports = [{"6": "tcp", "17": "udp", "ip": "any", "ipv6": "any"}.get(words[1], words[1])]
     if words[1] in {"object-group", "object"}:
-        services, at = objects.ports(words[2]), 3
-    elif words[1] not in {"tcp", "udp", "ip", "ipv6", "6", "17"}:
+        at = 3
+        if words[2] in objects.protocols:
+            transports = objects.protocols[words[2]]
+        else:
+            services = objects.ports(words[2])
+    transports = [one for one in transports if one in _TRANSPORTS]
+    if services is None and not transports:
         return []  # ICMP and other protocols do not concern the softphone
-    transport = {"6": "tcp", "17": "udp", "ip": "any", "ipv6": "any"}.get(words[1], words[1])
+    words = words[:at] + _numbers(objects, words[at:])
     side = _ios_side if ios else _asa_side
     source, _, at = side(objects, words, at)
-    _, _, at = _ports(words, at, objects)
+    _, at = _ports(words, at, objects)
     destination, hosts, at = side(objects, words, at)
-    low, high, at = _ports(words, at, objects)
+    far, at = _ports(words, at, objects)
     if words[at - 2 : at - 1] == ["object-group"] and services is None and words[at - 1] in objects.services:
-        services = [row for row in objects.ports(words[at - 1]) if transport in {"any", row[0]}]
-    found = services if services is not None else [(transport, low, high)]
+        held = objects.ports(words[at - 1])
+        services = [row for row in held if row[0] in transports or "any" in transports]
+    found = services if services is not None else [(one, *row) for one in transports for row in far]
     return [
         ClientRule(number, text, allow, "both", proto, first, last, source, None if hosts else destination, hosts, name)
         for proto, first, last in found
@@ -241,20 +288,30 @@ def _wildcard(address: str, mask: str) -> Addresses:
     return union((value, value) for value in values), ()
 
 
-def _ports(words: list[str], at: int, objects: _Objects | None = None) -> tuple[int, int, int]:
+def _ports(words: list[str], at: int, objects: _Objects | None = None) -> tuple[list[tuple[int, int]], int]:
+    """Read what stands about ports, as ranges of them, and where it ends."""
     word = words[at] if at < len(words) else ""
     if word == "eq":
-        port = read_port(words[at + 1])
-        return port, port, at + 2
+        ports = [read_port(words[at + 1])]
+        while at + 1 + len(ports) < len(words) and (more := _is_port(words[at + 1 + len(ports)])) is not None:
+            ports.append(more)  # IOS takes several
+        return [(port, port) for port in ports], at + 1 + len(ports)
     if word == "range":
-        return read_port(words[at + 1]), read_port(words[at + 2]), at + 3
+        return [(read_port(words[at + 1]), read_port(words[at + 2]))], at + 3
     if word == "gt":
-        return read_port(words[at + 1]) + 1, 65535, at + 2
+        return [(read_port(words[at + 1]) + 1, 65535)], at + 2
     if word == "lt":
-        return 0, read_port(words[at + 1]) - 1, at + 2
+        return [(0, read_port(words[at + 1]) - 1)], at + 2
     if word == "neq":
-        raise ParseError("the operator neq")
+        port = read_port(words[at + 1])
+        return [(low, high) for low, high in ((0, port - 1), (port + 1, 65535)) if low <= high], at + 2
     if word == "object-group" and objects is not None and at + 1 < len(words) and words[at + 1] in objects.services:
-        rows = objects.ports(words[at + 1])
-        return min(low for _, low, _ in rows), max(high for _, _, high in rows), at + 2
-    return *EVERY_PORT, at
+        return [(low, high) for _, low, high in objects.ports(words[at + 1])], at + 2
+    return [EVERY_PORT], at
+
+
+def _is_port(word: str) -> int | None:
+    try:
+        return read_port(word)
+    except ParseError:
+        return None

@@ -15,12 +15,14 @@ from ccp_assess.allowlist.inputs.model import (
     ClientRule,
     ClientRules,
     Skipped,
+    all_but,
     common,
     complement,
     dotted_mask_length,
     of_prefixes,
     of_range,
     read_ports,
+    without,
 )
 from ccp_assess.errors import ParseError
 from ccp_assess.prefixes import parse_prefix
@@ -171,8 +173,7 @@ def _any_line(number: int, text: str, sets: dict[str, list[str]]) -> tuple[str, 
             )
         elif word in {"--dport", "--destination-port", "--dports", "--destination-ports"}:
             ports = tuple(read_ports(part, ":") for part in value.split(","))
-            if negated:
-                raise ParseError("a negated port")
+            ports = all_but(ports) if negated else ports
         elif word in {"--ctstate", "--state"}:
             states = set(value.split(","))
             established = "NEW" not in states
@@ -218,14 +219,15 @@ def _follow(
 ) -> list[ClientRule]:
     """Return the rules of a chain as a flat list; a jump is replaced by what it leads to."""
     rules: list[ClientRule] = []
+    sent_back: list[ClientRule] = []
     if depth > _DEEPEST:
         return rules
     for inner in chains.get(chain, ()):
         line = _narrowed(inner, outer)
         if line is None or line.established or line.transport == "other":
             continue  # answers to what was allowed already, or another protocol
-        if line.target in {"ACCEPT", "DROP", "REJECT"}:
-            rules += [
+        if line.target in {"ACCEPT", "DROP", "REJECT", "RETURN"}:
+            found = [
                 ClientRule(
                     inner.number,
                     inner.text,
@@ -241,8 +243,14 @@ def _follow(
                 )
                 for low, high in line.ports
             ]
-        elif line.target in chains:
-            rules += _follow(line.target, direction, group, chains, line, depth + 1)
+        else:
+            found = _follow(line.target, direction, group, chains, line, depth + 1) if line.target in chains else []
+        if line.target == "RETURN":
+            sent_back += found
+            continue
+        for out in sent_back:
+            found = [part for rule in found for part in without(rule, out)]
+        rules += found
     return rules
 
 

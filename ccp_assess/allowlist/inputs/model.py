@@ -152,6 +152,35 @@ def complement(one: Addresses) -> Addresses:
     return subtract(ANY_V4[0], one[0]), subtract(ANY_V6[1], one[1])
 
 
+def all_but(ports: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Return every port that is in none of the ranges.
+
+    Examples
+    --------
+    >>> all_but([(443, 443)])
+    ((0, 442), (444, 65535))
+    """
+    return subtract((EVERY_PORT,), union(ports))
+
+
+def without(rule: ClientRule, out: ClientRule) -> list[ClientRule]:
+    """Return a rule for all its traffic but that of another, in pieces: what a ``return`` sends back passes it by."""
+    if rule.transport == "any" and out.transport != "any":
+        return [part for one in ("tcp", "udp") for part in without(rule._replace(transport=one), out)]
+    low, high = max(rule.low, out.low), min(rule.high, out.high)
+    if out.transport not in {"any", rule.transport} or low > high:
+        return [rule]
+    parts = [rule._replace(low=rule.low, high=low - 1)] if rule.low < low else []
+    parts += [rule._replace(low=high + 1, high=rule.high)] if high < rule.high else []
+    both = rule._replace(low=low, high=high)
+    if out.destination is not None:
+        parts.append(both._replace(destination=common(both.destination, complement(out.destination))))
+        both = both._replace(destination=common(both.destination, out.destination))
+    if out.source is not None:
+        parts.append(both._replace(source=common(both.source, complement(out.source))))
+    return [part for part in parts if ((), ()) not in (part.source, part.destination)]
+
+
 @lru_cache(maxsize=4096)
 def read_port(text: str) -> int:
     """Read a port by number or by its usual name."""

@@ -13,12 +13,14 @@ from ccp_assess.allowlist.inputs.model import (
     ClientRule,
     ClientRules,
     Skipped,
+    all_but,
     common,
     complement,
     merged,
     of_prefixes,
     of_range,
     read_ports,
+    without,
 )
 from ccp_assess.errors import ParseError
 from ccp_assess.prefixes import parse_prefix
@@ -155,6 +157,7 @@ def _follow(
     depth: int,
 ) -> list[ClientRule]:
     rules: list[ClientRule] = []
+    sent_back: list[ClientRule] = []
     if depth > _DEEPEST or name not in chains:
         return rules
     for number, words in chains[name].rules:
@@ -170,9 +173,9 @@ def _follow(
             continue
         if match.jump:
             inner = _follow(match.jump, direction, group, chains, sets, skipped, depth + 1)
-            rules += [narrowed for rule in inner for narrowed in _narrow(rule, match)]
-        elif match.verdict in {"accept", "drop", "reject"}:
-            rules += [
+            found = [narrowed for rule in inner for narrowed in _narrow(rule, match)]
+        else:
+            found = [
                 ClientRule(
                     number,
                     " ".join(words)[:200],
@@ -187,7 +190,14 @@ def _follow(
                     group,
                 )
                 for low, high in match.ports
+                if match.verdict
             ]
+        if match.verdict == "return":
+            sent_back += found
+            continue
+        for out in sent_back:
+            found = [part for rule in found for part in without(rule, out)]
+        rules += found
     return rules
 
 
@@ -228,9 +238,8 @@ def _match(words: list[str], sets: dict[str, list[str]]) -> _Match:
             if word != "th":
                 match.transport = word
             if words[at + 1] == "dport":
-                if negated:
-                    raise ParseError("a negated port")
-                match.ports = tuple(read_ports(value) for value in values)
+                ports = tuple(read_ports(value) for value in values)
+                match.ports = all_but(ports) if negated else ports
             at = after
         elif word in {"l4proto", "protocol", "nexthdr"}:
             values, _, at = _values(words, at + 1, sets)
@@ -245,7 +254,9 @@ def _match(words: list[str], sets: dict[str, list[str]]) -> _Match:
         elif word in {"jump", "goto"}:
             match.jump = words[at + 1]
             at += 2
-        elif word in {"accept", "drop", "reject"}:
+        elif word in {"hour", "day"} or (word == "time" and words[at - 1 : at] == ["meta"]):
+            raise ParseError("only at certain times")
+        elif word in {"accept", "drop", "reject", "return"}:
             match.verdict = word
             at += 1
         elif word in {"oifname", "iifname", "oif", "iif"} and any(

@@ -12,6 +12,7 @@ from ccp_assess.allowlist.inputs.model import (
     ClientRule,
     ClientRules,
     Skipped,
+    complement,
     merged,
     of_prefixes,
     of_range,
@@ -42,8 +43,8 @@ class _Config:
         self.groups: dict[str, list[str]] = {}
         self.service: dict[str, list[tuple[str, int, int]]] = {}
         self.categories: dict[str, list[str]] = {}
-        self.rules: dict[str, dict[str, list[str]]] = {}
-        self.lines: dict[str, int] = {}
+        self.rules: dict[tuple[str, str], dict[str, list[str]]] = {}
+        self.lines: dict[tuple[str, str], int] = {}
 
     def resolve(self, name: str, depth: int = 0) -> tuple[list[Addresses], list[str]]:
         """Return the addresses and names behind an object, a group or a literal."""
@@ -87,7 +88,9 @@ def read_paloalto(text: str) -> ClientRules:
 
 
 def _set(config: _Config, words: list[str], number: int) -> None:
+    within = ""
     while words and words[0] in {"shared", "vsys", "device-group", "pre-rulebase", "post-rulebase"}:
+        within += f"/{words[0] if words[0].endswith('rulebase') else words[1]}"
         if words[0].endswith("rulebase"):
             words[0] = "rulebase"
             break
@@ -105,8 +108,8 @@ def _set(config: _Config, words: list[str], number: int) -> None:
     elif head == "profiles" and words[1] == "custom-url-category" and words[3] == "list":
         config.categories.setdefault(words[2], []).extend(_listed(words[4:]))
     elif head == "rulebase" and words[1:3] == ["security", "rules"]:
-        rule = config.rules.setdefault(words[3], {})
-        config.lines.setdefault(words[3], number)
+        rule = config.rules.setdefault((within, words[3]), {})
+        config.lines.setdefault((within, words[3]), number)
         at = 4
         while at < len(words):
             values = _listed(words[at + 1 :]) if words[at + 1 : at + 2] == ["["] else words[at + 1 : at + 2]
@@ -163,8 +166,9 @@ def read_paloalto_xml(text: str) -> ClientRules:
         config.categories[entry.get("name", "")] = [m.text or "" for m in entry.iterfind("./list/member")]
     for entry in root.iterfind(".//security/rules/entry"):
         name = entry.get("name", "")
-        rule = config.rules.setdefault(name, {})
-        config.lines[name] = text.count("\n", 0, max(text.find(f'"{name}"'), 0)) + 1
+        place = str(len(config.rules)), name  # the same name may stand in several groups of devices
+        rule = config.rules.setdefault(place, {})
+        config.lines[place] = text.count("\n", 0, max(text.find(f'"{name}"'), 0)) + 1
         for child in entry:
             members = [m.text or "" for m in child.iterfind("member")]
             rule[child.tag] = members or [(child.text or "").strip()]
@@ -173,25 +177,36 @@ def read_paloalto_xml(text: str) -> ClientRules:
 
 def _rules(config: _Config, skipped: Skipped, form: str) -> ClientRules:
     rules: list[ClientRule] = []
-    for name, rule in config.rules.items():
-        line = config.lines.get(name, 0)
+    for place, rule in config.rules.items():
+        line = config.lines.get(place, 0)
         if rule.get("disabled") == ["yes"]:
             continue
         try:
-            rules += _expanded(config, name, rule, line)
+            rules += _expanded(config, place[1], rule, line)
         except ParseError as error:
             skipped.add(str(error), line)
     return ClientRules(format=form, rules=tuple(rules), notes=skipped.notes())
 
 
 def _expanded(config: _Config, name: str, rule: dict[str, list[str]], line: int) -> list[ClientRule]:
-    source, _ = _side(config, rule.get("source", ["any"]))
-    destination, hosts = _side(config, rule.get("destination", ["any"]))
-    listed = [entry for category in rule.get("category", []) for entry in config.categories.get(category, ())]
+    allow = rule.get("action", ["deny"])[0] == "allow"
+    if allow and rule.get("schedule"):
+        raise ParseError(f"only at the times of the schedule {rule['schedule'][0][:60]}")
+    source, _ = _side(config, rule, "source")
+    destination, hosts = _side(config, rule, "destination")
+    categories = [category for category in rule.get("category", []) if category != "any"]
+    listed = [entry for category in categories for entry in config.categories.get(category, ())]
+    if categories and not listed:
+        raise ParseError(f"only for the URL category {categories[0][:60]}, whose entries are not in the file")
     if listed:
         hosts = [*hosts, *(re.sub(r"^https?://|/$", "", entry).lower() for entry in listed)]
-    ports = _service(config, rule.get("service", ["any"]), rule.get("application", ["any"]))
-    allow = rule.get("action", ["deny"])[0] == "allow"
+    applications = rule.get("application", ["any"])
+    known = [one for one in applications if one in _APPLICATION_PORTS]
+    if not known:
+        raise ParseError("only for applications that are none of the softphone's")
+    ports = _service(config, rule.get("service", ["any"]), known)
+    if "any" not in known:
+        ports = _common(ports, [row for one in known for row in _APPLICATION_PORTS[one]])
     text = f"rule {name[:80]}"
     rows = []
     for transport, low, high in ports:
@@ -203,13 +218,27 @@ def _expanded(config: _Config, name: str, rule: dict[str, list[str]], line: int)
     return rows
 
 
-def _side(config: _Config, names: list[str]) -> tuple[Addresses | None, list[str]]:
+def _side(config: _Config, rule: dict[str, list[str]], key: str) -> tuple[Addresses | None, list[str]]:
+    names, negated = rule.get(key, ["any"]), rule.get(f"negate-{key}") == ["yes"]
     if "any" in names:
-        return None, []
+        return (((), ()) if negated else None), []
     found = [config.resolve(name) for name in names]
     sets = [one for inner, _ in found for one in inner]
     hosts = [host for _, inner in found for host in inner]
-    return (merged(sets) if sets or not hosts else None), hosts
+    held = merged(sets) if sets or not hosts else None
+    if negated and hosts:
+        raise ParseError("all but a name")
+    return (complement(held) if negated and held is not None else held), hosts
+
+
+def _common(ports: list[tuple[str, int, int]], others: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """Return what two lists of transports and ports have in common."""
+    return [
+        (other if transport == "any" else transport, max(low, first), min(high, last))
+        for transport, low, high in ports
+        for other, first, last in others
+        if (transport == other or "any" in {transport, other}) and max(low, first) <= min(high, last)
+    ]
 
 
 def _service(config: _Config, names: list[str], applications: list[str], depth: int = 0) -> list[tuple[str, int, int]]:
