@@ -29,6 +29,9 @@ def run(
     part_bytes: int | None = typer.Option(
         None, "--part-bytes", min=1_000, help="Longer recordings are read in parts of so many bytes; 512 MB by default."
     ),
+    hash_inputs: bool = typer.Option(
+        False, "--hash-inputs", help="Record the SHA-256 of every file; one that was only touched is not read again."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Read all captures and probes of SOURCE; what is done already is kept, what changed is done again."""
@@ -46,6 +49,7 @@ def run(
         key=tls_key,
         insecure=insecure,
         part_bytes=part_bytes or PART_BYTES,
+        hash_inputs=hash_inputs,
     )
     with progress_bar() as report:
         result = run_fleet(
@@ -69,7 +73,7 @@ def run(
 @app.command()
 def check(
     out: str = typer.Argument(..., help="Folder or bucket of the dataset."),
-    source: str | None = typer.Option(None, "--source", help="What it was made of: every file is hashed again."),
+    source: str | None = typer.Option(None, "--source", help="What it was made of; is it still that?"),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Hold every part of a dataset against its hash and the sums against the manifest."""
@@ -85,7 +89,10 @@ def check(
     if source is not None:
         changes = check_source(open_place(source), dataset)
         problems += changes.problems
-        good.append(f"All {changes.same} files of the source hold what was read.")
+        good.append(
+            f"All {changes.same} files of the source are those that were read: {changes.hashed} by their checksum, "
+            f"{changes.same - changes.hashed} by size and stamp."
+        )
     if as_json:
         print_json({"problems": problems})
     else:

@@ -35,6 +35,8 @@ class Engine:
         Whether a scheduler on another machine may be spoken to in the clear.
     part_bytes
         Larger units are read in parts of this size [bytes].
+    hash_inputs
+        Whether the checksum of each file of the source is recorded.
     """
 
     scheduler: str | None = None
@@ -44,6 +46,7 @@ class Engine:
     key: str | None = None
     insecure: bool = False
     part_bytes: int = PART_BYTES
+    hash_inputs: bool = False
 
 
 def check_address(address: str, *, insecure: bool) -> None:

@@ -34,6 +34,10 @@ COLLECTED = "collected-"
 _AT_A_TIME = 256
 
 
+class DamagedPartError(FleetError):
+    """A part is not what its record says."""
+
+
 def part_path(table: str, client: str, site_id: str, day: str, key: str) -> str:
     """Name a part.
 
@@ -196,14 +200,14 @@ class Dataset:
 
         Raises
         ------
-        FleetError
+        DamagedPartError
             If a part is not what the record says.
         """
         entries = []
         old_paths = [part["path"] for part in record["parts"]]
         for part, (path, data) in zip(record["parts"], self.get_many(old_paths), strict=True):
             if data is None or sha256_of(data) != part["sha256"]:
-                raise FleetError(f"{path} is not what was written")
+                raise DamagedPartError(f"{path} is not what was written")
             new = f"{path.rpartition('/')[0]}/{unit['key']}.parquet"
             self.put(new, data)
             entries.append({**part, "path": new})
@@ -228,7 +232,7 @@ class Dataset:
         lines |= {path: data for path, data in unread if data is not None}
         records = {}
         for path in listed:
-            record = _parse_record(lines.get(path, b""))
+            record = parse_record(lines.get(path, b""))
             if record is not None and record_path(record["key"]) == path:
                 records[str(record["key"])] = record
         return records
@@ -396,7 +400,8 @@ def record_bytes(record: dict[str, Any]) -> bytes:
     return (json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n").encode("ascii")
 
 
-def _parse_record(data: bytes) -> dict[str, Any] | None:
+def parse_record(data: bytes) -> dict[str, Any] | None:
+    """Read a record; ``None`` of what is none of this format."""
     try:
         record = json.loads(data)
         is_ours = record["format"] == FORMAT and record["key"] and record["files"][0]["kind"]
@@ -449,6 +454,8 @@ def open_dataset(place: Place) -> Dataset:
         found = dataset.layout()
         if found is None or found <= FORMAT:
             dataset.put("dataset.json", json_bytes({"format": FORMAT, "tool": "ccp-assess fleet"}))
+    except FleetError:
+        raise
     except Exception as error:
         raise FleetError(f"{place.url}: nothing can be written there ({why(error, place.url)})") from error
     if found is not None and found > FORMAT:

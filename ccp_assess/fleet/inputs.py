@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -14,6 +17,7 @@ from typing import Any, BinaryIO, cast
 from ccp_assess.errors import CcpAssessError, UnavailableError
 from ccp_assess.files import sha256_of_file
 from ccp_assess.fleet.dataset import Dataset
+from ccp_assess.fleet.needs import FleetError
 from ccp_assess.fleet.sources import Place, SourceFile, list_source, stamp_of
 
 AHEAD_BYTES = 8 << 20
@@ -103,7 +107,7 @@ class _ObjectFile(io.RawIOBase):
     the stamp again afterwards.
     """
 
-    def __init__(self, source: Place, file: SourceFile, total: _Sum) -> None:
+    def __init__(self, source: Place, file: SourceFile, total: _Sum | None) -> None:
         try:
             self._file = source.fs.open(source.full(file.path), "rb", cache_type="none")
         except FileNotFoundError:
@@ -137,7 +141,8 @@ class _ObjectFile(io.RawIOBase):
         if not self._rest and self._place < self._size:
             ahead, self._ahead = self._ahead, None
             self._rest = ahead.result() if ahead is not None else self._fetch(self._place, len(view))
-            self._sum.add(self._place, self._rest)
+            if self._sum is not None:
+                self._sum.add(self._place, self._rest)
             after = self._place + len(self._rest)
             if len(self._rest) >= _STEADY_BYTES and after < self._size:
                 self._ahead = self._threads.submit(self._fetch, after, AHEAD_BYTES)
@@ -175,11 +180,13 @@ class InputObject:
     ----------
     source, file
         Which.
+    is_hashed
+        Whether its checksum is made while it is read.
     """
 
-    def __init__(self, source: Place, file: SourceFile) -> None:
+    def __init__(self, source: Place, file: SourceFile, *, is_hashed: bool = False) -> None:
         self._source, self._file = source, file
-        self._sum = _Sum()
+        self._sum = _Sum() if is_hashed else None
 
     @property
     def name(self) -> str:
@@ -194,7 +201,7 @@ class InputObject:
     @property
     def sha256(self) -> str | None:
         """Its checksum once all of it was read, by one process and without a gap."""
-        return self._sum.hexdigest() if self._sum.place == self._file.size else None
+        return self._sum.hexdigest() if self._sum is not None and self._sum.place == self._file.size else None
 
     def open(self) -> BinaryIO:
         """Open it to be read from its beginning.
@@ -227,7 +234,7 @@ def sha256_of_input(source: Place, file: SourceFile) -> str:
     """
     if source.local is not None:
         return sha256_of_file(source.local / file.path)
-    found = InputObject(source, file)
+    found = InputObject(source, file, is_hashed=True)
     with found.open() as stream:
         while stream.read(_STEADY_BYTES):
             pass
@@ -245,13 +252,16 @@ class SourceChanges:
     changed, gone, new
         Paths: other content, no longer there, not read yet.
     same
-        Files with the content that was read (count).
+        Files that are as they were read (count).
+    hashed
+        Of these, those whose checksum was recorded; the others have the same size and stamp (count).
     """
 
     changed: tuple[str, ...]
     gone: tuple[str, ...]
     new: tuple[str, ...]
     same: int
+    hashed: int
 
     @property
     def problems(self) -> list[str]:
@@ -265,7 +275,7 @@ class SourceChanges:
 
 
 def check_source(source: Place, dataset: Dataset) -> SourceChanges:
-    """Hold every input of a dataset against the source as it is now, by content.
+    """Hold every input of a dataset against the source as it is now, by content where its checksum was recorded.
 
     Parameters
     ----------
@@ -281,20 +291,53 @@ def check_source(source: Place, dataset: Dataset) -> SourceChanges:
     """
     records = [record for record in dataset.units().values() if record["files"][0]["kind"] != "collected"]
     digests = {path: digest for record in records for path, digest in record["sha256"].items()}
-    sizes = {file["path"]: file["size"] for record in records for file in record["files"]}
+    read = {file["path"]: (file["size"], file["stamp"]) for record in records for file in record["files"]}
     aside = {row["path"] for row in json.loads(dataset.get("manifest.json") or b"{}").get("set_aside", ())}
     now = {file.path: file for file in list_source(source)}
-    both = [file for path, file in now.items() if path in sizes]
+    both = [file for path, file in now.items() if path in read]
 
     def is_same(file: SourceFile) -> bool:
-        return bool(file.size == sizes[file.path]) and sha256_of_input(source, file) == digests[file.path]
+        if file.path not in digests:
+            return (file.size, file.stamp) == read[file.path]
+        return bool(file.size == read[file.path][0]) and sha256_of_input(source, file) == digests[file.path]
 
     same = dict(zip((file.path for file in both), in_threads(source, is_same, both), strict=True))
     return SourceChanges(
         changed=tuple(sorted(path for path, is_it in same.items() if not is_it)),
-        gone=tuple(sorted(set(sizes) - set(now))),
-        new=tuple(sorted(path for path in now if path not in sizes and path not in aside)),
+        gone=tuple(sorted(set(read) - set(now))),
+        new=tuple(sorted(path for path in now if path not in read and path not in aside)),
         same=sum(same.values()),
+        hashed=sum(is_it and path in digests for path, is_it in same.items()),
+    )
+
+
+@contextmanager
+def work_folder() -> Iterator[Path]:
+    """Make a folder for copies, for as long as they are needed.
+
+    Yields
+    ------
+    folder
+        In the temporary folder of this machine.
+
+    Raises
+    ------
+    FleetError
+        Where that cannot be used.
+    """
+    place = Path(tempfile.gettempdir())
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="ccp-assess-fleet-")
+    except OSError as error:
+        raise _no_room(place, error) from error
+    with folder as name:
+        yield Path(name)
+
+
+def _no_room(place: Path, error: OSError) -> FleetError:
+    return FleetError(
+        f"{place}: the temporary folder of a worker cannot be used ({error.strerror or error}); make room there, or "
+        "start the worker with another TMPDIR"
     )
 
 
@@ -330,6 +373,10 @@ def local_paths(source: Place, files: Sequence[SourceFile], folder: Path) -> tup
             source.fs.get_file(source.full(file.path), str(path))
         except FileNotFoundError:
             raise ChangedMeanwhileError(file.path) from None
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise _no_room(folder.parent, error) from error
         if path.stat().st_size != file.size:
             raise ChangedMeanwhileError(file.path)
         return path

@@ -40,7 +40,8 @@ class Plan:
     done
         Records of those that are done, by key.
     replaced
-        Records of units with the same files but for their stamps, by the key of the unit that takes their place.
+        Records of units with the same files but for their stamps, and with checksums, by the key of the unit that takes
+        their place.
     set_aside
         Files that are no captures, with the reason.
     """
@@ -110,7 +111,7 @@ def make_plan(
     for key, record in list(records.items()):
         if key in done:
             continue
-        heir = heirs.pop(_without_stamps(record["files"]), None)
+        heir = heirs.pop(_without_stamps(record["files"]), None) if record["sha256"] else None
         if heir is not None:
             replaced[heir] = record
         else:

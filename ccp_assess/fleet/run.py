@@ -22,7 +22,7 @@ from ccp_assess.fleet.plan import Plan, join_shared, make_plan
 from ccp_assess.fleet.refusals import told_as_kept
 from ccp_assess.fleet.sources import Place, SourceFile, open_place
 from ccp_assess.fleet.units import Span, Unit
-from ccp_assess.fleet.work import do_again, do_part, do_unit
+from ccp_assess.fleet.work import Manner, do_again, do_part, do_unit
 
 Progress = Callable[[str, int, int], None]
 _ROUNDS = 12
@@ -247,12 +247,14 @@ class _Round:
 
     def _submit(self, job: _Job, threads: int) -> Any:
         unit, places = job.unit.to_document(), (self._source.url, self._dataset.place.url)
+        engine = self._engine
+        manner = Manner(threads=threads, hash_inputs=engine.hash_inputs, part_bytes=engine.part_bytes)
         if job.was is not None:
             work: tuple[Any, ...] = (do_again, unit, job.was, *places)
-        elif job.unit.first.kind == "captures" and job.unit.size > self._engine.part_bytes:
-            work = (do_part, unit, *places, self._engine.part_bytes, threads)
+        elif job.unit.first.kind == "captures" and job.unit.size > engine.part_bytes:
+            work = (do_part, unit, *places, manner)
         else:
-            work = (do_unit, unit, *places, threads)
+            work = (do_unit, unit, *places, manner)
         return self._client.submit(*work, key=f"unit-{job.unit.key}-{job.steps}", pure=False)
 
     def _take(self, future: Any, job: _Job) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from ccp_assess.csvtext import Row, optional_integer, optional_text, read_rows, 
 from ccp_assess.errors import CcpAssessError, ParseError, StateError, UnavailableError
 from ccp_assess.files import sha256_of_file
 from ccp_assess.fleet.chain import Chain, Kept
-from ccp_assess.fleet.dataset import Dataset
+from ccp_assess.fleet.dataset import DamagedPartError, Dataset
 from ccp_assess.fleet.inputs import (
     ChangedMeanwhileError,
     InputObject,
@@ -25,7 +25,7 @@ from ccp_assess.fleet.inputs import (
 from ccp_assess.fleet.probe_rows import probe_rows
 from ccp_assess.fleet.rows import Parts, parts_by_day, table_of_rows, tables_of_captures
 from ccp_assess.fleet.sources import Place, SourceFile, open_place
-from ccp_assess.fleet.units import Unit
+from ccp_assess.fleet.units import PART_BYTES, Unit
 from ccp_assess.probe.imports import probe_document_json, read_probe_file
 from ccp_assess.probe.round_files import read_rounds
 
@@ -33,7 +33,26 @@ Found = tuple[Parts, dict[str, Any]]
 """The tables of a unit, and what its record holds beside them."""
 
 
-def do_unit(unit: dict[str, Any], source_url: str, dest_url: str, threads: int = 1) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a unit is read; what is found does not depend on it.
+
+    Parameters
+    ----------
+    threads
+        To read captures with.
+    hash_inputs
+        Whether to record the checksum of each file.
+    part_bytes
+        How much of a large unit is read at a time [bytes].
+    """
+
+    threads: int = 1
+    hash_inputs: bool = False
+    part_bytes: int = PART_BYTES
+
+
+def do_unit(unit: dict[str, Any], source_url: str, dest_url: str, manner: Manner = Manner()) -> dict[str, Any]:
     """Read a unit in one go and put its parts and its record.
 
     Parameters
@@ -42,8 +61,8 @@ def do_unit(unit: dict[str, Any], source_url: str, dest_url: str, threads: int =
         ``Unit.to_document``.
     source_url, dest_url
         Where its files lie, and where the dataset does.
-    threads
-        To read captures with.
+    manner
+        How to read.
 
     Returns
     -------
@@ -56,15 +75,16 @@ def do_unit(unit: dict[str, Any], source_url: str, dest_url: str, threads: int =
         try:
             check_same(source, files)
             root, paths = local_paths(source, files, folder)
-            parts, found = _read(files, paths, root, threads)
-            found["sha256"] = {file.path: sha256_of_file(path) for file, path in zip(files, paths, strict=True)}
+            parts, found = _read(files, paths, root, manner.threads)
+            sums = zip(files, paths, strict=True) if manner.hash_inputs else ()
+            found["sha256"] = {file.path: sha256_of_file(path) for file, path in sums}
             check_same(source, files)
         except (ChangedMeanwhileError, FileNotFoundError):
             return {"changed": files[0].path}
     return Dataset(open_place(dest_url)).write_unit(unit, parts, found)
 
 
-def do_part(unit: dict[str, Any], source_url: str, dest_url: str, most_bytes: int, threads: int = 1) -> dict[str, Any]:
+def do_part(unit: dict[str, Any], source_url: str, dest_url: str, manner: Manner) -> dict[str, Any]:
     """Read a part of a unit of captures, from where the last one left off.
 
     Parameters
@@ -73,10 +93,8 @@ def do_part(unit: dict[str, Any], source_url: str, dest_url: str, most_bytes: in
         ``Unit.to_document``.
     source_url, dest_url
         Where its files lie, and where the dataset does.
-    most_bytes
-        How much of it to read [bytes].
-    threads
-        To read with.
+    manner
+        How to read.
 
     Returns
     -------
@@ -89,14 +107,16 @@ def do_part(unit: dict[str, Any], source_url: str, dest_url: str, most_bytes: in
     chain = Chain(dataset, Unit(files=tuple(files)))
     try:
         check_same(source, files)
-        result = _next_part(source, files, chain, most_bytes, threads)
+        kept, found = _next_part(source, files, chain, manner)
+        if manner.hash_inputs:
+            kept = replace(kept, sha256=_sums(source, files, kept))
         check_same(source, files)
     except (ChangedMeanwhileError, FileNotFoundError):
         return {"changed": files[0].path}
-    if isinstance(result, Kept):
-        chain.put(result)
-        return {"done_bytes": result.done_bytes}
-    record = dataset.write_unit(unit, *result)
+    if found is None:
+        chain.put(kept)
+        return {"done_bytes": kept.done_bytes}
+    record = dataset.write_unit(unit, found[0], found[1] | {"sha256": kept.sha256})
     chain.sweep()
     return record
 
@@ -116,8 +136,8 @@ def do_again(unit: dict[str, Any], record: dict[str, Any], source_url: str, dest
     Returns
     -------
     told
-        The record in its place; ``{"differs": path}`` where one holds something else, ``{"changed": path}`` where one
-        changed meanwhile.
+        The record in its place; ``{"differs": …}`` where one holds something else or what was made of it is damaged,
+        ``{"changed": path}`` where one changed meanwhile.
     """
     source = open_place(source_url)
     files = [SourceFile(**file) for file in unit["files"]]
@@ -129,14 +149,17 @@ def do_again(unit: dict[str, Any], record: dict[str, Any], source_url: str, dest
         check_same(source, files)
     except (ChangedMeanwhileError, FileNotFoundError):
         return {"changed": files[0].path}
-    return Dataset(open_place(dest_url)).rename_unit(record, unit)
+    try:
+        return Dataset(open_place(dest_url)).rename_unit(record, unit)
+    except DamagedPartError as error:
+        return {"differs": str(error)}
 
 
-def _next_part(source: Place, files: list[SourceFile], chain: Chain, most_bytes: int, threads: int) -> Kept | Found:
-    """Read on from the newest state that can be used; at the end of the unit give its tables."""
+def _next_part(source: Place, files: list[SourceFile], chain: Chain, manner: Manner) -> tuple[Kept, Found | None]:
+    """Read on from the newest state that can be used; at the end of the unit give what was found."""
     for kept in chain.kept():
         try:
-            return _read_on(source, files, kept, most_bytes, threads)
+            return _read_on(source, files, kept, manner)
         except StateError:  # damaged, or of another version: one part less
             check_same(source, files)
         except UnavailableError:
@@ -145,26 +168,26 @@ def _next_part(source: Place, files: list[SourceFile], chain: Chain, most_bytes:
     raise AssertionError("the beginning needs no state")
 
 
-def _read_on(source: Place, files: list[SourceFile], kept: Kept, most_bytes: int, threads: int) -> Kept | Found:
+def _read_on(source: Place, files: list[SourceFile], kept: Kept, manner: Manner) -> tuple[Kept, Found | None]:
     from ccp_assess.capture.parts import scan_part  # noqa: PLC0415 - compiled code, loaded when needed
     from ccp_assess.capture.scan import BLOCK_BYTES  # noqa: PLC0415 - the same
 
     root = "" if source.local is None else f"{source.local}/"
     inputs = {
-        file.path: InputObject(source, file) if source.local is None else f"{root}{file.path}"
+        file.path: f"{root}{file.path}" if root else InputObject(source, file, is_hashed=manner.hash_inputs)
         for file in files
         if file.path not in kept.left_out
     }
     if not inputs:
-        return _with_sums(_found(None, files, root, kept.left_out), _sums(source, files, kept.sha256))
+        return kept, _found(None, files, root, kept.left_out)
     try:
         part = scan_part(
             list(inputs.values()),
             kept.state,
-            most_bytes=most_bytes,
+            most_bytes=manner.part_bytes,
             stop_before_last=True,
-            workers=threads,
-            block_bytes=most_bytes if most_bytes < BLOCK_BYTES else None,
+            workers=manner.threads,
+            block_bytes=manner.part_bytes if manner.part_bytes < BLOCK_BYTES else None,
         )
         found = None if part.scan is None else _found(assess_scan(part.scan), files, root, kept.left_out)
     except (StateError, UnavailableError):
@@ -173,42 +196,31 @@ def _read_on(source: Place, files: list[SourceFile], kept: Kept, most_bytes: int
         check_same(source, files)
 
         def alone(file: SourceFile) -> None:
-            scan = scan_part([inputs[file.path]], None, most_bytes=file.size + 1, workers=threads).scan
+            scan = scan_part([inputs[file.path]], None, most_bytes=file.size + 1, workers=manner.threads).scan
             assess_scan(cast("Scan", scan))
 
         left_out = _left_out([file for file in files if file.path in inputs], alone, root)
         if not left_out:
             raise
-        return Kept(left_out=kept.left_out | left_out, sha256=kept.sha256)
+        return Kept(left_out=kept.left_out | left_out, sha256=kept.sha256), None
     objects = [entry for entry in inputs.values() if isinstance(entry, InputObject)]
-    known = kept.sha256 | {entry.name: entry.sha256 for entry in objects if entry.sha256 is not None}
-    if found is not None:
-        return _with_sums(found, _sums(source, files, known))
-    sums = _sums(source, files, known, part.done_bytes)
-    return replace(
+    kept = replace(
         kept,
         state=part.state,
         done_bytes=part.done_bytes,
-        sha256=sums,
+        sha256=kept.sha256 | {entry.name: entry.sha256 for entry in objects if entry.sha256 is not None},
         is_before_last=part.is_before_last,
     )
+    return kept, found
 
 
-def _with_sums(found: Found, sums: dict[str, str]) -> Found:
-    return found[0], {**found[1], "sha256": sums}
-
-
-def _sums(
-    source: Place, files: list[SourceFile], known: dict[str, str], upto_bytes: int | None = None
-) -> dict[str, str]:
+def _sums(source: Place, files: list[SourceFile], kept: Kept) -> dict[str, str]:
     """Hash the files that were read so far and are not hashed yet: it keeps pace with the reading."""
-    sums, hashed = dict(known), 0
+    sums, before_bytes = dict(kept.sha256), 0
     for file in files:
-        if upto_bytes is not None and hashed >= upto_bytes:
-            break
-        if file.path not in sums:
+        if file.path not in sums and (kept.state is None or before_bytes < kept.done_bytes):
             sums[file.path] = sha256_of_input(source, file)
-        hashed += file.size
+        before_bytes += file.size
     return sums
 
 
