@@ -159,7 +159,7 @@ def probe_reach(
     regions, pace, around
         As of :func:`reach_machine`.
     on_record
-        Hears ``{"relays": [...]}`` once their addresses are known.
+        Hears ``{"relays": [...]}`` once their addresses are known, and ``{"reached": RegionReach}`` for each Region.
     source
         Local address to send from; ``None`` leaves it to the system's routes.
 
@@ -215,26 +215,15 @@ class _Round:
                 if target.address is None:
                     self._name(target.host, is_extra=target.is_extra)
         running = [
-            (region, [(target, self.talks.start_talk(self._reach(target))) for target in region.targets])
+            self.talks.start_talk(
+                self._region(region, [self.talks.start_talk(self._reach(target)) for target in region.targets])
+            )
             for region in self.regions
         ]
         controls = [self.talks.start_talk(talk) for talk in self._controls()]
         self.talks.start_talk(self._tell_relays())
-        found = []
-        for region, pairs in running:
-            results = yield from self.talks.join([one for _, one in pairs])
-            answers = yield from self._answers(region)
-            records = [record for rows in results for record in rows or ()]
-            relays = yield from self._ask_again([one for one in records if isinstance(one, RelayFound)])
-            found.append(
-                RegionReach(
-                    region_code=region.region_code,
-                    names=answers,
-                    tcp=tuple(one for one in records if isinstance(one, TcpFound)),
-                    relays=relays,
-                    untested=region.untested,
-                )
-            )
+        reached = yield from self.talks.join(running)
+        found = [region for region in reached if region is not None]
         said = yield from self.talks.join(controls)
         portal = None
         if self.portal is not None and any(map(_is_suspicious, (one for region in found for one in region.tcp))):
@@ -247,6 +236,22 @@ class _Round:
             duration_ms=ms_from_ns(self.talks.now_ns - self.began_ns),
             complete=self.talks.now_ns < self.tools.end_ns,
         )
+
+    def _region(self, region: RegionTargets, running: list[Running[list[TcpFound | RelayFound]]]) -> Talk[RegionReach]:
+        """Put together what was found of a Region, and report it at once."""
+        results = yield from self.talks.join(running)
+        answers = yield from self._answers(region)
+        records = [record for rows in results for record in rows or ()]
+        relays = yield from self._ask_again([one for one in records if isinstance(one, RelayFound)])
+        reached = RegionReach(
+            region_code=region.region_code,
+            names=answers,
+            tcp=tuple(one for one in records if isinstance(one, TcpFound)),
+            relays=relays,
+            untested=region.untested,
+        )
+        yield (Report(record={"reached": reached}),), self.talks.now_ns
+        return reached
 
     def _tell_relays(self) -> Talk[None]:
         """Report one relay of each Region as soon as their names are known, so that paths can be traced meanwhile."""

@@ -6,7 +6,7 @@ import ipaddress
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -19,6 +19,7 @@ from ccp_assess.probe.beside import Beside
 from ccp_assess.probe.computer import Computer, computer_document, held_against_requirements, look_at_computer
 from ccp_assess.probe.diagnosis import diagnose
 from ccp_assess.probe.document import probe_document
+from ccp_assess.probe.live import LiveRegions, OnRegion
 from ccp_assess.probe.local import PUBLIC_ADDRESSES, has_route, has_underlay, host_facts, source_address
 from ccp_assess.probe.names import DNS_PORT, system_resolvers
 from ccp_assess.probe.proxies import ProxySettings, read_proxy_settings
@@ -131,7 +132,9 @@ def surroundings(proxies: ProxySettings) -> Surroundings:
     return Surroundings(resolvers=resolvers, proxies=proxies, ipv6=has_route(6))
 
 
-def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict[str, Any]:
+def probe_round(
+    options: RoundOptions, progress: Progress | None = None, on_region: OnRegion | None = None
+) -> dict[str, Any]:
     """Measure once.
 
     Parameters
@@ -140,6 +143,8 @@ def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict
         What the user chose.
     progress
         Called while it goes on.
+    on_region
+        Hears what is known of each Region while it goes on.
 
     Returns
     -------
@@ -154,13 +159,17 @@ def probe_round(options: RoundOptions, progress: Progress | None = None) -> dict
     reached = threading.Event()
     tracing: list[Beside[dict[str | None, ProbedPath]]] = []
 
-    def trace(record: dict[str, Any]) -> None:
-        rows = record.get("relays")
-        if rows:
-            rounds = FULL_ROUNDS if options.full else 1
-            tracing.append(Beside(partial(_trace_later, reached, rows, rounds, options.source)))
+    live = LiveRegions(on_region or (lambda _row: None))
 
-    reach = probe_reach(regions, FULL if options.full else QUICK, surroundings(proxies), trace, source=options.source)
+    def hear(record: dict[str, Any]) -> None:
+        if "reached" in record:
+            live.reached(record["reached"])
+        elif record.get("relays"):
+            rounds = FULL_ROUNDS if options.full else 1
+            trace = partial(trace_relays, record["relays"], rounds=rounds, source=options.source, on_path=live.traced)
+            tracing.append(Beside(partial(_later, reached, trace)))
+
+    reach = probe_reach(regions, FULL if options.full else QUICK, surroundings(proxies), hear, source=options.source)
     reached.set()
     tell("tracing paths", 1, 3)
     udp = tracing[0].result() if tracing else {}
@@ -214,12 +223,10 @@ def vantage_of(reach: ReachFound) -> str:
     return "bench" if on_bench and all(on_bench) else "workstation"
 
 
-def _trace_later(
-    reached: threading.Event, rows: Sequence[dict[str, Any]], rounds: int, source: str | None
-) -> dict[str | None, ProbedPath]:
+def _later(reached: threading.Event, trace: Callable[[], dict[str | None, ProbedPath]]) -> dict[str | None, ProbedPath]:
     """Trace once reaching is over, which starting a process would disturb; or beside it, where it takes long."""
     reached.wait(UNDISTURBED_S)
-    return trace_relays(rows, rounds=rounds, source=source)
+    return trace()
 
 
 def _own_address(reach: ReachFound) -> str | None:

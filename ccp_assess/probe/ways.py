@@ -49,7 +49,13 @@ class Effort:
     source: str | None = None
 
 
-def trace_relays(rows: Sequence[Mapping[str, Any]], *, rounds: int, source: str | None) -> dict[str | None, ProbedPath]:
+def trace_relays(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    rounds: int,
+    source: str | None,
+    on_path: Callable[[dict[str, Any], str | None], None] | None = None,
+) -> dict[str | None, ProbedPath]:
     """Trace the ways to relays on the media port.
 
     Parameters
@@ -60,6 +66,8 @@ def trace_relays(rows: Sequence[Mapping[str, Any]], *, rounds: int, source: str 
         Sweeps that are merged.
     source
         Local address to send from.
+    on_path
+        Hears the record of each path, and its Region, as soon as it is known.
 
     Returns
     -------
@@ -73,7 +81,13 @@ def trace_relays(rows: Sequence[Mapping[str, Any]], *, rounds: int, source: str 
         for row in rows
     }
     deadline_s = PATH_DEADLINE_S * rounds
-    paths = trace_paths(list(targets.values()), technique="udp", rounds=rounds, deadline_s=deadline_s)
+    codes = {target.name or target.address: code for code, target in targets.items()}
+
+    def hear(record: dict[str, Any]) -> None:
+        if on_path is not None and record.get("record") == "path" and record["target"] in codes:
+            on_path(record, codes[record["target"]])
+
+    paths = trace_paths(list(targets.values()), technique="udp", rounds=rounds, deadline_s=deadline_s, on_record=hear)
     return {code: paths[target] for code, target in targets.items()}
 
 

@@ -10,7 +10,7 @@ The Regions can be stood in for by a table of endpoints, as on the command line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -20,6 +20,7 @@ import ipywidgets
 
 from ccp_assess.client import read_client
 from ccp_assess.errors import CcpAssessError
+from ccp_assess.probe.live import OnRegion
 from ccp_assess.probe.monitoring import by_hour, round_trip_ms
 from ccp_assess.probe.page import write_page
 from ccp_assess.probe.round_files import append_round, read_rounds
@@ -39,7 +40,7 @@ _LONGEST_BAR_PX = 130
 _DARK_SHARE = 0.58
 _SIGNS = {"critical": "!!", "warning": "!", "info": "i"}
 
-Measure = Callable[[RoundOptions, Progress], dict[str, Any]]
+Measure = Callable[[RoundOptions, Progress, OnRegion], dict[str, Any]]
 
 
 class PathPanel(Panel):
@@ -59,7 +60,7 @@ class PathPanel(Panel):
     start, page
         Buttons: measure from this computer; write the page that agents open in their own browser.
     table
-        All Regions, nearest first, after every round.
+        All Regions, nearest first, each as soon as a round knows of it.
     region, hops
         Which Region is looked into, and its path hop by hop.
     diagnoses
@@ -73,6 +74,7 @@ class PathPanel(Panel):
     def __init__(self, folder: Path, measure: Measure = probe_round) -> None:
         self._folder, self._measure = folder, measure
         self.documents: list[dict[str, Any]] = []
+        self._coming: dict[str, dict[str, Any]] = {}
         self.regions = ipywidgets.SelectMultiple(
             options=list(offered_regions()), description="Regions (none: all)", rows=5, style=LABEL, layout=WIDE
         )
@@ -92,7 +94,7 @@ class PathPanel(Panel):
         self.said, self.hops, self.by_hour = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
         self.region = ipywidgets.Dropdown(options=[], description="Hop by hop", style=LABEL, layout=WIDE)
         self.drop = FileDrop(self._on_file, "Rounds of a monitor (JSON Lines): drop them here, or choose")
-        self.job: Job[Path | None] = Job(self._end, self._take)
+        self.job: Job[Path | None] = Job(self._end, self._hear)
         left = ipywidgets.VBox([self.regions, self.full])
         right = ipywidgets.VBox([self.site, self.rounds, self.endpoints])
         self.box = panel_box(
@@ -161,13 +163,14 @@ class PathPanel(Panel):
         def work(progress: Progress) -> Path | None:
             for number in range(1, rounds + 1):
                 progress(f"round {number} of {rounds}", number - 1, rounds)
-                document = self._measure(options, _within(progress, number, rounds))
+                document = self._measure(options, _within(progress, number, rounds), self.job.tell)
                 append_round(path, document)
                 self.job.tell(document)
             progress("done", rounds, rounds)
             return path
 
         self.documents.clear()
+        self._coming.clear()
         self.said.value = ""
         self.job.start(work, "reaching the Regions")
 
@@ -194,17 +197,37 @@ class PathPanel(Panel):
         name = f"rounds-{datetime.now(UTC):%Y%m%d-%H%M%S}.jsonl"
         return (place / self.site.value if self.site.value else place) / name
 
+    def _hear(self, part: dict[str, Any]) -> None:
+        """Take in a whole round, or what one that goes on knows of a Region."""
+        if "regions" in part:
+            self._take(part)
+            return
+        self._coming[str(part["region_code"] or "no Region")] = part
+        self._show_regions()
+
     def _take(self, document: dict[str, Any]) -> None:
         """Show a round as soon as it is there."""
         self.documents.append(document)
-        self.table.value = regions_html(self.documents)
+        self._coming.clear()
         self.diagnoses.value = diagnoses_html(document)
-        codes = [str(region["region_code"] or "no Region") for region in document["regions"]]
+        self._show_regions()
+        self.by_hour.value = hours_html(self.documents)
+
+    def _show_regions(self) -> None:
+        newest = self._newest()
+        self.table.value = regions_html(self.documents, self._coming)
+        codes = [str(region["region_code"] or "no Region") for region in newest]
         kept = self.region.value
         self.region.options = codes
         self.region.value = kept if kept in codes else next(iter(codes), None)
         self._show_hops()
-        self.by_hour.value = hours_html(self.documents)
+
+    def _newest(self) -> list[dict[str, Any]]:
+        """Return what is known last of each Region."""
+        rows = {
+            str(row["region_code"] or "no Region"): row for row in (self.documents or [{"regions": []}])[-1]["regions"]
+        }
+        return list((rows | self._coming).values())
 
     def _end(self, path: Path | None) -> None:
         self.said.value = said_html(f"{len(self.documents)} rounds, kept in {path}.")
@@ -213,12 +236,7 @@ class PathPanel(Panel):
         self._show_hops()
 
     def _chosen(self) -> dict[str, Any] | None:
-        if not self.documents:
-            return None
-        return next(
-            (r for r in self.documents[-1]["regions"] if str(r["region_code"] or "no Region") == self.region.value),
-            None,
-        )
+        return next((r for r in self._newest() if str(r["region_code"] or "no Region") == self.region.value), None)
 
     def _show_hops(self) -> None:
         chosen = self._chosen()
@@ -267,13 +285,15 @@ def _picture(figure: Any, key: str, title: str) -> str:
     return inline_svg(figure, key=key, title=title, description="The same numbers stand in the panel's tables.")
 
 
-def regions_html(documents: Sequence[dict[str, Any]]) -> str:
+def regions_html(documents: Sequence[dict[str, Any]], coming: Mapping[str, dict[str, Any]] | None = None) -> str:
     """Return all Regions, nearest first, as they stand after the rounds so far.
 
     Parameters
     ----------
     documents
         Probe documents of the rounds, the newest last.
+    coming
+        What a round that goes on knows of Regions.
 
     Returns
     -------
@@ -281,24 +301,36 @@ def regions_html(documents: Sequence[dict[str, Any]]) -> str:
         A table with bars.
     """
     best: dict[str, float] = {}
-    for document in documents:
-        for region in document["regions"]:
+    under_way = list((coming or {}).values())
+    for regions in (*(document["regions"] for document in documents), under_way):
+        for region in regions:
             value, code = round_trip_ms(region), str(region["region_code"] or "no Region")
             if known(value) and value is not None:
                 best[code] = min(best.get(code, value), value)
-    newest = documents[-1]["regions"]
-    rows = sorted(newest, key=lambda region: best.get(str(region["region_code"] or "no Region"), float("inf")))
+    ended = {str(row["region_code"] or "no Region"): row for row in (documents[-1]["regions"] if documents else ())}
+    rows = sorted(
+        (ended | dict(coming or {})).values(),
+        key=lambda region: best.get(str(region["region_code"] or "no Region"), float("inf")),
+    )
     longest = max(best.values(), default=1.0)
     heads = "".join(
         f"<th scope='col' style='{_CELL}'>{words}</th>"
         for words in ("Region", "Least round trip", "Last round", "Audio (UDP)", "Pages (TCP)", "Hops")
     )
     body = "".join(_region_row(region, best, longest) for region in rows)
+    going_on = _coming_words(under_way, len(ended))
     return (
         f"<table class='ccp-regions' style='border-collapse:collapse;font-size:13px'><caption style='text-align:left;"
-        f"color:{QUIET}'>After {len(documents)} rounds</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody>"
-        "</table>"
+        f"color:{QUIET}'>After {len(documents)} rounds{going_on}</caption><thead><tr>{heads}</tr></thead>"
+        f"<tbody>{body}</tbody></table>"
     )
+
+
+def _coming_words(under_way: Sequence[dict[str, Any]], known_before: int) -> str:
+    if not under_way:
+        return ""
+    whole = f" of {known_before}" if known_before else ""
+    return f"; one goes on and has reached {len(under_way)}{whole} Regions"
 
 
 def _region_row(region: dict[str, Any], best: dict[str, float], longest: float) -> str:

@@ -140,6 +140,26 @@ def test_what_only_leads_to_addresses_of_nobody_is_a_bench(addresses, vantage):
     assert vantage_of(ReachFound(regions=(region,), complete=True)) == vantage
 
 
+def test_each_region_is_told_while_the_round_goes_on(bench):
+    watched = (
+        "import json, pathlib, sys\n"
+        "from ccp_assess.probe.rounds import RoundOptions, probe_round\n"
+        "heard = []\n"
+        "options = RoundOptions(endpoints=pathlib.Path(sys.argv[1]), proxy='direct')\n"
+        "document = probe_round(options, on_region=heard.append)\n"
+        "print(json.dumps([heard, document['regions']]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", watched, bench], capture_output=True, text=True, check=True, cwd=ROOT)
+    heard, regions = json.loads(done.stdout)
+    assert heard[0]["region_code"] == "eu-west-2"  # the one that answers comes before the one that is waited for
+    last = {row["region_code"]: row for row in heard}
+    assert last.keys() == {row["region_code"] for row in regions}
+    for row in regions:
+        told = last[row["region_code"]]
+        assert (told["rtt_ms"], told["judgement"]) == (row["rtt_ms"], row["judgement"])
+        assert (told["path"] or {}).get("hop_count") == (row["path"] or {}).get("hop_count")
+
+
 def test_an_interrupted_round_ends_at_once_and_leaves_no_file(bench, tmp_path):
     place = tmp_path / "out.json"
     command = [sys.executable, "-m", "ccp_assess", "probe", "--endpoints", str(bench), "--full", "--out", str(place)]

@@ -58,7 +58,7 @@ def document(hour: int, rtt_ms: float) -> dict[str, Any]:
 @pytest.fixture
 def panel(tmp_path: Path) -> PathPanel:
     rounds = iter(range(10, 20))
-    return show_path_panel(tmp_path, lambda _options, _progress: document(10, float(next(rounds))))
+    return show_path_panel(tmp_path, lambda _options, _progress, _hear: document(10, float(next(rounds))))
 
 
 def test_rounds_are_shown_nearest_first_and_kept_in_the_client_folder(panel: PathPanel, tmp_path: Path) -> None:
@@ -73,10 +73,33 @@ def test_rounds_are_shown_nearest_first_and_kept_in_the_client_folder(panel: Pat
     assert kept.name in panel.said.value
 
 
+def test_a_region_is_shown_as_soon_as_a_round_knows_of_it(tmp_path: Path) -> None:
+    shown: list[str] = []
+
+    def measure(_options: Any, _progress: Any, hear: Any) -> dict[str, Any]:
+        whole = document(10, 12.0)
+        for row in whole["regions"][:2]:
+            hear(row | {"diagnosis": []})
+            shown.append(panel.table.value)
+        return whole
+
+    panel = show_path_panel(tmp_path, measure)
+    panel.rounds.value = 2
+    panel.start.click()
+    first, second = (row["region_code"] for row in document(10, 12.0)["regions"][:2])
+    assert first in shown[0]
+    assert second not in shown[0]
+    assert second in shown[1]
+    assert "After 0 rounds; one goes on and has reached 2 Regions" in shown[1]
+    assert "After 1 rounds; one goes on and has reached 1 of 3 Regions" in shown[2]
+    assert "goes on" not in panel.table.value
+    assert panel.region.value == first
+
+
 def test_what_was_chosen_reaches_the_measuring(tmp_path: Path) -> None:
     asked: list[Any] = []
 
-    def measure(options: Any, progress: Any) -> dict[str, Any]:
+    def measure(options: Any, progress: Any, _hear: Any) -> dict[str, Any]:
         asked.append(options)
         progress("reaching", 0, 3)
         return document(1, 5.0)
@@ -139,7 +162,7 @@ def test_one_hour_is_no_heat_map_and_nothing_measured_is_said(panel: PathPanel) 
 def test_what_cannot_be_measured_is_one_sentence_and_what_came_before_stays(tmp_path: Path) -> None:
     rounds = iter([document(1, 5.0)])
 
-    def measure(_options: Any, _progress: Any) -> dict[str, Any]:
+    def measure(_options: Any, _progress: Any, _hear: Any) -> dict[str, Any]:
         for one in rounds:
             return one
         raise ProbeError("the network is gone")
