@@ -46,19 +46,32 @@ def whole_file(path: Path, *, mode: int = OPEN_MODE) -> Iterator[BinaryIO]:
         with path.open("wb") as file:
             yield file
         return
-    path = Path(os.path.realpath(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:_STEM_CHARACTERS]}.")
+    with _told_of(path):
+        place = Path(os.path.realpath(path))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name[:_STEM_CHARACTERS]}.")
+    draft = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())  # a power cut after the rename must not leave an empty file
-        Path(name).chmod(mode)  # mkstemp keeps a file to its owner
-        Path(name).replace(path)
+            with _told_of(path):
+                file.flush()
+                os.fsync(file.fileno())  # a power cut after the rename must not leave an empty file
+        with _told_of(path):
+            draft.chmod(mode)  # mkstemp keeps a file to its owner
+            draft.replace(place)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Let an error name the file that was asked for, not its draft, of which nobody knows."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def write_whole(path: Path, content: str | bytes, *, mode: int = OPEN_MODE) -> None:

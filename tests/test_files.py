@@ -45,6 +45,17 @@ def test_of_a_link_the_file_that_it_leads_to_is_written(tmp_path):
     assert (tmp_path / "2026-11-23.csv").read_text(encoding="utf-8") == "rules"
 
 
+@POSIX
+def test_what_cannot_be_written_is_told_by_its_own_name(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    for path in (tmp_path / "folder", tmp_path / "file" / "below"):
+        with pytest.raises(OSError, match=r"director|exists") as told:
+            write_whole(path, "rules")
+        assert told.value.filename == str(path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
 @pytest.mark.parametrize("stem", ["a" * 251, "\u00e4" * 125, "\U0001f600" * 62])
 def test_a_name_as_long_as_the_file_system_allows_is_written(tmp_path, stem):
     write_whole(tmp_path / f"{stem}.csv", "rules")
