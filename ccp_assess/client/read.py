@@ -65,6 +65,7 @@ def read_client(folder: str | Path) -> Client:
         for key in settings.overruled
         if workbook
     ]
+    notes.extend(workbook.notes if workbook else ())
     tables = {name: read_table_rows(folder, layout, workbook, notes) for name, layout in LAYOUTS.items()}
     _check_sites_given(folder, tables["sites"], workbook)
     for name, rows in tables.items():

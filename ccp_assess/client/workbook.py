@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from io import BytesIO
@@ -55,11 +55,14 @@ class Workbook:
         Rows by table; a table without rows is absent.
     settings
         Values by section and key of ``client.toml``.
+    notes
+        What counts though nobody sees it, one sentence each.
     """
 
     file: str
     tables: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def find_workbook(folder: Path) -> Path | None:
@@ -125,11 +128,24 @@ def read_workbook(path: Path) -> Workbook:
     }
     chosen = _choose_sheets(sheets)
     tables = {name: _rows(sheets[title], LAYOUTS[name]) for name, title in chosen.items()}
+    kept = {name: rows for name, rows in tables.items() if rows}
     return Workbook(
         file=path.name,
-        tables={name: rows for name, rows in tables.items() if rows},
+        tables=kept,
         settings=_settings(sheets),
+        notes=tuple(note for name, rows in kept.items() for note in _hidden(sheets[chosen[name]], rows)),
     )
+
+
+def _hidden(sheet: _Sheet, rows: Sequence[Row]) -> Iterator[str]:
+    """Say what counts though a person who opens the workbook does not see it."""
+    if sheet.cells.sheet_state != "visible":
+        yield f"{sheet.file} is hidden in the workbook; it counts all the same."
+    shapes = sheet.cells.row_dimensions  # asking for the shape of a row that has none would make one
+    hidden = [row.line for row in rows if row.line in shapes and shapes[row.line].hidden]
+    if hidden:
+        named = ", ".join(map(str, hidden[:5])) + (f" and {len(hidden) - 5} more" if len(hidden) > 5 else "")
+        yield f"{sheet.file}: hidden or filtered rows ({named}) count all the same; remove what should not."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -288,3 +288,21 @@ def test_a_workbook_of_nested_entities_is_refused_and_not_unfolded(tmp_path: Pat
         for entry in whole.namelist():
             archive.writestr(entry, bomb if entry == "xl/workbook.xml" else whole.read(entry))
     assert "damaged" in str(told_by(path))
+
+
+def test_hidden_rows_and_sheets_count_and_are_named(laid_out: Path) -> None:
+    def edit(workbook: Any) -> None:
+        two_sites(workbook)
+        workbook["sites"].row_dimensions[9].hidden = True
+        workbook["transfers"].sheet_state = "hidden"
+        for column, value in enumerate(("T1", "Oslo, NO"), 1):
+            workbook["transfers"].cell(5, column, value)
+        names = [cell.value for cell in workbook["transfers"][3]]
+        workbook["transfers"].cell(5, names.index("share_of_calls_pct") + 1, 5)
+
+    client = read_client(fill(laid_out, edit))
+    assert [site.site_id for site in client.sites] == ["LIS", "BER"]
+    assert [note for note in client.notes if "hidden" in note] == [
+        "questionnaire.xlsx, sheet sites: hidden or filtered rows (9) count all the same; remove what should not.",
+        "questionnaire.xlsx, sheet transfers is hidden in the workbook; it counts all the same.",
+    ]
