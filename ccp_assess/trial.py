@@ -6,15 +6,14 @@ such bounds, so a log that is still growing is judged by a sequential test: a co
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from ccp_assess.csvtext import Row, read_rows
 from ccp_assess.errors import TableError
 
 Verdict = Literal["pass", "fail", "undecided"]
@@ -600,7 +599,7 @@ def count_calls(calls: Iterable[TrialCall], *, sequential: bool = False) -> Tria
     TableError
         If there is no call.
     """
-    listed = list(calls)
+    listed = _once(calls)
     if not listed:
         raise TableError("no call to judge; a CSV needs one row per call with time, class and outcome")
     by_class = {
@@ -613,7 +612,24 @@ def count_calls(calls: Iterable[TrialCall], *, sequential: bool = False) -> Tria
     }
     by_outcome = {name: sum(call.outcome == name for call in listed) for name in OUTCOMES}
     failures = len(listed) - by_outcome["ok"]
-    return judge(len(listed), failures, sequential=sequential, by_class=by_class, by_outcome=by_outcome)
+    result = judge(len(listed), failures, sequential=sequential, by_class=by_class, by_outcome=by_outcome)
+    timed = [call for call in listed if call.time]
+    alike = len(timed) - len(set(timed))
+    if not alike:
+        return result
+    told = f"{alike} calls are like another one in time, class and outcome: if they are the same, remove them."
+    return replace(result, reasons=(*result.reasons, told))
+
+
+def _once(calls: Iterable[TrialCall]) -> list[TrialCall]:
+    """Take a call that two agent logs or captures hold once: no two begin in the same fraction of a second."""
+    seen: set[TrialCall] = set()
+    kept = []
+    for call in calls:
+        if "." not in call.time or call not in seen:
+            kept.append(call)
+        seen.add(call)
+    return kept
 
 
 def read_log(path: str | Path) -> tuple[TrialCall, ...]:
@@ -622,8 +638,8 @@ def read_log(path: str | Path) -> tuple[TrialCall, ...]:
     Parameters
     ----------
     path
-        CSV with ``time, class, outcome``; ``;`` as separator and a byte order mark are understood. A plan of test
-        calls is such a log: its calls that were not made yet are left out.
+        CSV with ``time, class, outcome``, as :func:`ccp_assess.csvtext.read_rows` understands it. A plan of test calls
+        is such a log: its calls that were not made yet are left out.
 
     Returns
     -------
@@ -635,38 +651,18 @@ def read_log(path: str | Path) -> tuple[TrialCall, ...]:
     TableError
         Naming file, row and column.
     """
-    name = str(path)
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise TableError(f"cannot be read ({error.strerror})", file=name) from error
-    except UnicodeDecodeError as error:
-        raise TableError(f"is no UTF-8 text (byte {error.start})", file=name) from error
-    head = text.split("\n", 1)[0]
-    try:
-        table = csv.DictReader(io.StringIO(text), delimiter=";" if head.count(";") > head.count(",") else ",")
-        columns = [column.strip().lower() for column in table.fieldnames or ()]
-        table.fieldnames = columns
-        for column in ("class", "outcome"):
-            if column not in columns:
-                raise TableError("is missing; needed are time, class, outcome", file=name, row=1, column=column)
-        is_plan = "kind" in columns  # of test calls: those that were not made yet do not count
-        return tuple(
-            _logged(row, name, table.line_num) for row in table if not is_plan or str(row.get("outcome") or "").strip()
-        )
-    except csv.Error as error:
-        raise TableError(f"is no CSV table ({error})", file=name) from error
+    rows = read_rows(Path(path), name=str(path), required=("class", "outcome"))
+    is_plan = bool(rows) and "kind" in rows[0].cells  # of test calls: those that were not made yet do not count
+    return tuple(_logged(row) for row in rows if not is_plan or row.cells.get("outcome", "").strip())
 
 
-def _logged(row: dict[str, Any], file: str, number: int) -> TrialCall:
+def _logged(row: Row) -> TrialCall:
     def cell(column: str, allowed: Sequence[str]) -> str:
-        value = str(row.get(column) or "").strip().lower().replace(" ", "_").replace("-", "_")
+        value = row.cells.get(column, "").strip().lower().replace(" ", "_").replace("-", "_")
         if value not in allowed:
-            raise TableError(f"{value[:40]!r} is none of {', '.join(allowed)}", file=file, row=number, column=column)
+            raise row.wrong(column, f"{value[:40]!r} is none of {', '.join(allowed)}")
         return value
 
     return TrialCall(
-        time=str(row.get("time") or "").strip(),
-        call_class=cell("class", CLASSES),
-        outcome=cell("outcome", OUTCOMES),
+        time=row.cells.get("time", "").strip(), call_class=cell("class", CLASSES), outcome=cell("outcome", OUTCOMES)
     )

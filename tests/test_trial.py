@@ -1,6 +1,8 @@
 """The 200-call trial: published values, the verdicts of the contract, and an error that looking does not inflate."""
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from ccp_assess.errors import TableError
 from ccp_assess.trial import (
+    CLASSES,
     TrialCall,
     _chance,
     beta_cdf,
@@ -157,6 +160,7 @@ def test_a_log_is_counted_by_class_and_outcome(tmp_path: Path) -> None:
         (b"time,class,outcome\n1,hold,ok\n", "row 2, column class"),
         (b"", "class"),
         (b"\xff\xfe\x00", "UTF-8"),
+        (b"time,class,outcome\n1,answer,ok\n\xff", "UTF-8"),
     ],
 )
 def test_a_wrong_log_names_row_and_column(tmp_path: Path, content: bytes, words: str) -> None:
@@ -164,6 +168,39 @@ def test_a_wrong_log_names_row_and_column(tmp_path: Path, content: bytes, words:
     file.write_bytes(content)
     with pytest.raises(TableError, match=words):
         read_log(file)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_log_is_read_as_spreadsheets_save_it(tmp_path: Path, encoding: str, separator: str) -> None:
+    file = tmp_path / "log.csv"
+    rows = ["# our trial", "", "Time,Class,Outcome", "2026-01-02 10:00,Answer,OK", "2026-01-02 10:05,transfer,dropped"]
+    file.write_text("\r\n".join(rows).replace(",", separator), encoding=encoding)
+    assert [(call.call_class, call.outcome) for call in read_log(file)] == [("answer", "ok"), ("transfer", "dropped")]
+
+
+def test_a_call_that_two_witnesses_hold_counts_once_and_alike_rows_of_a_table_are_pointed_out() -> None:
+    seen = TrialCall(time="2026-01-02T10:00:00.123Z", call_class="answer", outcome="ok")
+    assert count_calls([seen, seen]).calls == 1
+    typed = TrialCall(time="2026-01-02 10:00", call_class="answer", outcome="ok")
+    result = count_calls([typed, typed, seen])
+    assert result.calls == 3
+    assert "1 calls are like another one" in result.reasons[-1]
+
+
+def test_a_file_given_twice_counts_once(tmp_path: Path) -> None:
+    rows = "".join(f"2026-01-02 10:{n % 60:02d},{CLASSES[n % 3]},ok\n" for n in range(150))
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(f"time,class,outcome\n{rows}", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "ccp_assess", "trial", "--log", "a.csv", "--log", "b.csv"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    assert done.stdout.startswith("UNDECIDED: 0 of 150 calls failed")
+    assert done.stderr == "b.csv holds just what a.csv does; it was left out.\n"
 
 
 def test_an_empty_log_and_impossible_counts_are_refused() -> None:

@@ -43,8 +43,8 @@ def trial(
     if read:
         from ccp_assess.assess.trial_calls import calls_from_captures, calls_from_log
 
-        counted = [call for path in log for call in calls_from_log(path)]
-        counted += calls_from_captures(capture, call_class)
+        counted = [call for path in _different(log) for call in calls_from_log(path)]
+        counted += calls_from_captures(_different(capture), call_class)
         result = count_calls(counted, sequential=sequential)
     elif calls is None or failures is None:
         raise typer.BadParameter("--calls and --failures belong together")
@@ -64,3 +64,16 @@ def trial(
         typer.echo(f"- {printable(reason)}")
     if result.calls_needed is not None:
         typer.echo(f"Still needed: {result.calls_needed} calls, if none of them fails.")
+
+
+def _different(paths: list[Path]) -> list[Path]:
+    """Leave out files that hold just what another one does: their calls would count twice."""
+    from ccp_assess.cli.output import printable
+    from ccp_assess.files import sha256_of_file
+
+    kept: dict[str, Path] = {}
+    for path in paths:
+        same = kept.setdefault(sha256_of_file(path) if path.is_file() else str(path), path)
+        if same is not path:
+            typer.echo(printable(f"{path} holds just what {same} does; it was left out."), err=True)
+    return list(kept.values())
