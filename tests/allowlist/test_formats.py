@@ -275,6 +275,13 @@ def test_check_point_domain_objects_begin_with_a_dot() -> None:
     assert subprocess.run(["sh", "-n"], input=text, text=True, check=False).returncode == 0
 
 
+def test_squid_is_given_no_name_below_another_of_which_it_warns() -> None:
+    text = text_of(build(REGIONS, "domains", instance="acme"), "squid")
+    names = re.findall(r"dstdomain (\S+)", text)
+    assert ".cloudfront.net" in names
+    assert [name for name in names if any(f".{name}".endswith(other) for other in names if other != name)] == []
+
+
 def test_squid_has_suffixes_with_a_dot_and_expressions_for_odd_wildcards() -> None:
     text = text_of(build(REGIONS, "domains", instance="acme"), "squid")
     assert "acl ccp_names dstdomain .transport.connect.us-west-2.amazonaws.com" in text

@@ -60,8 +60,12 @@ def _squid(fitted: Fitted) -> str:
         near = " ccp_workstations"
     out.append("acl ccp_port port 443")
     plain = [host for host in _hosts(fitted) if not re.search(r"[^.]\*|\*[^.]", host)]
-    # squid: a leading dot stands for the name itself and everything below it.
-    out += [f"acl ccp_names dstdomain {host.removeprefix('*')}" for host in plain]
+    # squid: a leading dot stands for the name itself and everything below it; it warns of a name below another one.
+    whole = [host.removeprefix("*") for host in plain]
+    above = tuple(name for name in whole if name.startswith("."))
+    out += [
+        f"acl ccp_names dstdomain {name}" for name in whole if name.startswith(".") or not f".{name}".endswith(above)
+    ]
     odd = [_expression(host) for host in _hosts(fitted) if host not in plain]
     out += [f"acl ccp_patterns dstdom_regex -i {expression}" for expression in odd]
     tcp = [entry for entry in fitted.blocks() if entry.transport == "tcp"]
