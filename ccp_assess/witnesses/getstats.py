@@ -179,11 +179,11 @@ def _look_into(stats: RtcStats, value: Any, place: _Place, depth: int) -> None:
     if not isinstance(value, dict):
         return
     if str(value.get("type")) in _TYPES and ("id" in value or "timestamp" in value or "ssrc" in value):
-        own_ns = place.time_ns or instant_from_ms(value.get("timestamp"))
+        own_ns = place.time_ns or _instant(value.get("timestamp"))
         if own_ns is not None:
             stats.add(place.path or "connection", own_ns, value)
         return
-    told = (instant_from_ms(value.get(name)) for name in _SAMPLE_TIMES)
+    told = (_instant(value.get(name)) for name in _SAMPLE_TIMES)
     time_ns = next((read_ns for read_ns in told if read_ns is not None), None)
     inner = _Place(place.path, time_ns or place.time_ns)
     for name, item in value.items():
@@ -196,6 +196,11 @@ def _look_into(stats: RtcStats, value: Any, place: _Place, depth: int) -> None:
             named = isinstance(item, list) and not _is_report(item)
             path = f"{place.path}/{name}" if named or _is_series(item) else place.path
             _look_into(stats, item, _Place(path, inner.time_ns), depth + 1)
+
+
+def _instant(value: Any) -> int | None:
+    """Read milliseconds since 1970, or the text that a logger made of them."""
+    return instant_ns(value) if isinstance(value, str) else instant_from_ms(value)
 
 
 def _is_report(item: list[Any]) -> bool:

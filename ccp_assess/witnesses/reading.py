@@ -26,6 +26,11 @@ _ENTRY = re.compile(r"\{\s*\"(?:component|level|text|time|tabId|exception|object
 _CONSOLE = re.compile(r"^[^\[\n]{0,200}\[\d{4}-\d\d-\d\dT[\d:.]+Z?\] \[[A-Z]{3,8}\]: ?", re.MULTILINE)
 _TRACE_HEADER = "RTCStatsDump"
 _FIREFOX_PAGE = 'id="rtp-stats: '
+_STATISTICS = (
+    "softphoneStreamType", "timestamp", "packetsCount", "packetsLost", "audioLevel", "jitterBufferMillis",
+    "roundTripTimeMillis", "contactId",
+)  # fmt: skip
+_NEEDED_STATISTICS = frozenset({"softphonestreamtype", "timestamp", "packetscount"})
 _KINDS = (
     "an agent log of the CCP, contact records, a webrtc-internals or about:webrtc dump, getStats reports, results of "
     "the Endpoint Test Utility and an agents' diary"
@@ -144,6 +149,8 @@ def _from_text(path: Path, text: str) -> Witness:
     columns = _columns(text)
     if contact_record.is_table(columns):
         return contact_record.witness_from_rows(read_rows(text, name=str(path)), path.name)
+    if {*columns} >= _NEEDED_STATISTICS:
+        return _from_statistics(path, text)
     if diary.is_table(columns):
         return diary.diary_witness(diary.entries_from_rows(read_rows(text, name=str(path))), path.name)
     if _FIREFOX_PAGE in text:
@@ -152,3 +159,15 @@ def _from_text(path: Path, text: str) -> Witness:
             "History (or Copy Report) and save what is copied as a .json file"
         )
     raise ParseError(f"{path}: text of no kind that is understood; understood are {_KINDS}")
+
+
+def _from_statistics(path: Path, text: str) -> Witness:
+    """Read a table of the softphone's statistics, as parsers of agent logs save them."""
+    rows = [
+        {name: row.cells[name.lower()] or None for name in _STATISTICS if name.lower() in row.cells}
+        for row in read_rows(text, name=str(path))
+    ]
+    told = witness_from_documents(path.name, [rows])
+    if told is None:
+        raise ParseError(f"{path}: a table of the softphone's statistics, but no row of it is of audio")
+    return told

@@ -326,3 +326,34 @@ def test_times_are_told_with_the_sources_resolution(tmp_path: Path) -> None:
     stamp = datetime(2026, 11, 23, 1, 2, 3, 45_000, UTC).isoformat().replace("+00:00", "Z")
     document = read(tmp_path, [metrics([row(0, "audio_input", timestamp=stamp)])])
     assert document["seconds"][0]["time"] == "2026-11-23T01:02:03.045Z"
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_table_of_the_softphones_statistics_tells_what_the_log_tells(tmp_path: Path, separator: str) -> None:
+    head = "timestamp,softphoneStreamType,packetsCount,packetsLost,jitterBufferMillis,roundTripTimeMillis"
+    rows = [
+        f"2026-11-23T09:00:{second:02d}.000Z,{kind},50,{lost},3,{rtt}"
+        for second in range(30)
+        for kind, lost, rtt in (("audio_input", 0, ""), ("audio_output", second % 2, 40))
+    ]
+    path = tmp_path / "metrics.csv"
+    path.write_text("\n".join([head, *rows]).replace(",", separator), encoding="utf-8")
+    document = read_witness(path).to_document()
+    assert document["kind"] == "agent_log"
+    (call,) = document["calls"]
+    assert (call["in"]["packets"], call["in"]["lost"], call["out"]["packets"], call["out"]["lost"]) == (
+        1500,
+        0,
+        1500,
+        15,
+    )
+    assert call["rtt_ms"]["p50"] == 40.0
+
+
+def test_a_table_of_statistics_without_audio_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text(
+        "timestamp,softphoneStreamType,packetsCount\n2026-11-23T09:00:00Z,video_input,50\n", encoding="utf-8"
+    )
+    with pytest.raises(ParseError, match="no row of it is of audio"):
+        read_witness(path)

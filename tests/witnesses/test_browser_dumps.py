@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ccp_logs import LAB, internals_dump, samples_of
+from ccp_logs import LAB, internals_dump, iso, samples_of
 
 from ccp_assess.errors import ParseError
 from ccp_assess.witnesses.reading import read_witness
@@ -65,6 +65,9 @@ FORMS = {
         [{"timestamp": START_MS + 1000 * at, "stats": {one["id"]: one for one in s}} for at, s in enumerate(REPORTS)]
     ),
     "flat": lambda: json.dumps([stat for stats in REPORTS for stat in stats]),
+    "instants as text": lambda: json.dumps(
+        [stat | {"timestamp": iso(stat["timestamp"])} for stats in REPORTS for stat in stats]
+    ),
     "rtcstats": lambda: (
         "RTCStatsDump\n"
         + json.dumps({"fileFormat": 3})
