@@ -57,13 +57,14 @@ with named as (select client, site_id, any_value(name) as name, any_value(place)
   from sites group by client, site_id),
 recorded as (select client, site_id, count(*) as captures, sum(packets)::bigint as packets,
     min(first_time) as first_time, max(last_time) as last_time from captures group by client, site_id),
-spoken as (select client, site_id, count(*) as calls from calls group by client, site_id),
+spoken as (select client, site_id, count(*) as calls, count(*) filter (where outcome = 'failed') as failed
+  from calls group by client, site_id),
 probed as (select client, site_id, count(distinct (source, time)) as probe_rounds,
     count(distinct region_code) as regions, count(distinct region_code) filter (where rtt_p50_ms is not null)
     as regions_timed from probes group by client, site_id)
 select client, site_id, name, place, agents, access, provider, coalesce(captures, 0) as captures,
   coalesce(packets, 0) as packets, first_time, last_time, coalesce(calls, 0) as calls,
-  coalesce(probe_rounds, 0) as probe_rounds, coalesce(regions, 0) as regions,
+  coalesce(failed, 0) as failed, coalesce(probe_rounds, 0) as probe_rounds, coalesce(regions, 0) as regions,
   coalesce(regions_timed, 0) as regions_timed
 from named full join recorded using (client, site_id) full join spoken using (client, site_id)
   full join probed using (client, site_id)
@@ -86,7 +87,10 @@ from seconds where direction <> 'out' and client = '{client}' and site_id = '{si
 QUESTIONS: dict[str, str] = {
     "worst_sites": "select * from worst_sites",
     "by_hour": "select * from by_hour",
+    "by_day": "select * from by_day",
     "by_provider": "select * from by_provider",
+    "by_region": "select * from by_region",
+    "worst_calls": "select * from worst_calls limit 1000",
     "region_comparison": _REGIONS,
     "findings": _FINDINGS,
     "findings_by_site": _FINDINGS_BY_SITE,

@@ -13,7 +13,7 @@ import ipywidgets
 
 from ccp_assess.errors import CcpAssessError
 from ccp_assess.fleet.answers import Answers, dataset_title, hours_of_site, read_answers
-from ccp_assess.fleet.store import Answer, Store
+from ccp_assess.fleet.store import Answer, Store, rows_of
 from ccp_assess.report.content.many_sites import (
     Column,
     Table,
@@ -33,13 +33,19 @@ from ccp_assess.widgets.jobs import Job
 from ccp_assess.widgets.panel import LABEL, LINE, WIDE, button, download_html, problem_html, row, said_html
 from ccp_assess.widgets.progress import Progress
 
+MOST_OWN_ROWS = 50_000
+"""Rows of an own question that are taken."""
+
 MOST_ROWS = 500
 """Rows of a table that are shown; the file to save has them all."""
 
 _CHOICES = (
     ("Sites, worst first", "worst_sites"),
     ("By hour of the day", "by_hour"),
+    ("By day", "by_day"),
     ("By provider", "by_provider"),
+    ("By Region of the call", "by_region"),
+    ("Calls, worst first", "worst_calls"),
     ("Before and after", "before_after"),
     ("Regions by site", "region_comparison"),
     ("Findings by number of sites", "findings"),
@@ -283,17 +289,25 @@ class FleetAnswers:
         sql, url = self.sql.value, self._url
         self.own_said.value = ""
 
-        def work(_progress: Progress) -> Answer:
-            with Store(url) as store:
-                return store.ask(sql)
+        def work(progress: Progress) -> Answer:
+            rows: list[tuple[Any, ...]] = []
+            with Store(url) as store, store.stream(sql) as answer:
+                for batch in answer.batches:
+                    rows += rows_of(batch)
+                    progress("asking", 0, 0)
+                    if len(rows) > MOST_OWN_ROWS:
+                        break
+                return Answer(columns=answer.columns, rows=tuple(rows))
 
         self.asking.start(work, "asking")
 
     def _take_own(self, answer: Answer) -> None:
-        rows = answer.to_rows()
+        rows = answer.to_rows()[:MOST_OWN_ROWS]
         fill(self.own_table, own_table(answer))
-        more = f"; the first {MOST_ROWS} are shown" if len(rows) > MOST_ROWS else ""
-        self.own_said.value = said_html(f"{number(len(rows))} rows{more}.")
+        words = f"{number(len(rows))} rows{f'; the first {MOST_ROWS} are shown' if len(rows) > MOST_ROWS else ''}."
+        if len(answer.rows) > MOST_OWN_ROWS:
+            words = f"There are more than {words} The command `ccp-assess query --csv` gives them all."
+        self.own_said.value = said_html(words)
         self.own_save.value = _saved("own_question", rows) if rows else ""
 
     def render(self) -> str | None:

@@ -10,6 +10,7 @@ What is done stays done: stop at any time, and start again to go on with the res
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from datetime import datetime
@@ -36,7 +37,7 @@ from ccp_assess.widgets.progress import Progress, bytes_html, size
 _MOST_FILES = 50
 _HERE, _ELSEWHERE = "here", "scheduler"
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-_SMALL_BYTES = 50_000_000
+_SMALL_SECONDS = 1_000_000
 _DASHBOARD = "dashboard:"
 _STOPPED = "Stopped. What is done is kept: start again to go on with the rest."
 
@@ -355,12 +356,11 @@ def _files(words: str, rows: list[dict[str, Any]]) -> str:
 
 def _is_small(folder: Path) -> bool:
     """Say whether a dataset is read within a moment."""
-    total = 0
-    for path in folder.glob("seconds/**/*.parquet"):
-        total += path.stat().st_size
-        if total > _SMALL_BYTES:
-            return False
-    return True
+    try:
+        told = json.loads((folder / "manifest.json").read_bytes())
+        return int(told["rows"].get("seconds", 0)) <= _SMALL_SECONDS
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def _text(label: str, placeholder: str, value: str) -> Any:

@@ -36,7 +36,7 @@ def quality(**values: Any) -> dict[str, Any]:
 def coverage(site_id: str, **values: Any) -> dict[str, Any]:
     row = {
         "client": "acme", "site_id": site_id, "name": site_id, "place": None, "agents": 10, "access": None,
-        "provider": "Net", "captures": 2, "packets": 1000, "first_time": NOW, "last_time": NOW, "calls": 2,
+        "provider": "Net", "captures": 2, "packets": 1000, "first_time": NOW, "last_time": NOW, "calls": 2, "failed": 0,
         "probe_rounds": 3, "regions": 2, "regions_timed": 2, "vantage": None,
     }  # fmt: skip
     return {**row, **values}
@@ -97,6 +97,8 @@ def test_the_sentences_name_the_worst_and_count_what_is_there(rows: dict[str, An
 
 def test_without_loss_or_calls_nothing_is_made_up(rows: dict[str, Any]) -> None:
     rows["worst_sites"] = [quality(jitter_p95_ms=9.0)]
+    rows["coverage"] = [coverage("LIS", calls=9, failed=1), coverage("OPO", calls=5, failed=4)]
+    assert "5 of 14 calls failed, at OPO and LIS." in sentences(rows)
     rows["by_hour"] = [quality(hour_utc=8), quality(hour_utc=9)]
     rows["findings"] = [finding("UPLINK_NOT_VISIBLE", "info", 1)]
     told = " ".join(sentences(rows))

@@ -40,7 +40,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "captures" / "CPT").rename(root / "captures" / HOSTILE)
     (root / "captures" / "DEN" / "notes.pcap").write_text("no capture\n", encoding="utf-8")
     rows = (SAMPLE / "sites.csv").read_text(encoding="utf-8")
-    (root / "sites.csv").write_text(f"{rows}=1+1,=cmd(),Nowhere,,,7,office,,,\n", encoding="utf-8")
+    (root / "sites.csv").write_text(f"{rows}=1+1,=cmd(),Nowhere,,,7,office,,,,\n", encoding="utf-8")
     return root
 
 
@@ -102,7 +102,10 @@ def test_a_dataset_that_is_there_is_opened_at_once(panel: FleetPanel) -> None:
     [
         ("worst_sites", "Lost", "1.50\u202f%"),
         ("by_hour", "Hour", "01 to 02"),
-        ("by_provider", "Provider", "unknown"),
+        ("by_provider", "Provider", "Provider B"),
+        ("by_day", "Day", "23 Nov 2026"),
+        ("by_region", "Region", "us-west-2"),
+        ("worst_calls", "Outcome", "failed"),
         ("before_after", "difference", "nothing was heard after: no comparison"),
         ("region_comparison", "Region", "us-west-2"),
         ("findings", "Finding", "LOSS_INBOUND"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ccp_assess.report.words import UNKNOWN, clean, known, minute, ms, number, pct
+from ccp_assess.report.words import UNKNOWN, clean, day, known, minute, ms, number, pct
 
 Row = dict[str, Any]
 Rows = Sequence[Row]
@@ -96,6 +96,21 @@ def _instant(value: Any) -> str:
     return UNKNOWN if value is None else minute(str(value))
 
 
+def _outcome(value: Any) -> str:
+    return "with audio" if value == "media" else clean(value, 40)
+
+
+def _mos(value: Any) -> str:
+    return number(value, 2)
+
+
+def _listed(value: Any) -> str:
+    """Write codes that stand in one text, or in a list."""
+    if value is None or value == "":
+        return "none"
+    return clean(value if isinstance(value, str) else ", ".join(map(str, value)), 400)
+
+
 def _bench(value: Any) -> str:
     return "bench" if value == "bench" else ""
 
@@ -154,6 +169,27 @@ def tables(rows: Mapping[str, Rows], set_aside: Rows = ()) -> dict[str, Table]:
             rows=rows.get("worst_sites", ()),
         ),
         hours_table(rows.get("by_hour", ()), clock="UTC", where="all sites"),
+        Table(
+            name="by_day",
+            title="By day, UTC",
+            note="received audio; measured; a day that is not listed had no call",
+            columns=(*site[:-1], Column(name="day", label="Day", say=day, kind="word"), *_QUALITY),
+            rows=rows.get("by_day", ()),
+        ),
+        Table(
+            name="by_region",
+            title="By Region of the call",
+            note="received audio; measured",
+            columns=(*site[:-1], Column(name="region_code", label="Region", say=_name, kind="word"), *_QUALITY),
+            rows=rows.get("by_region", ()),
+        ),
+        Table(
+            name="worst_calls",
+            title="Calls, worst first",
+            note="calls that failed, then by the quality of what the agent heard",
+            columns=(*site, *_CALL),
+            rows=rows.get("worst_calls", ()),
+        ),
         Table(
             name="by_provider",
             title="By provider",
@@ -273,6 +309,18 @@ _REGION = (
     Column(name="trips", label="Told as", say=_name, kind="word"),
     Column(name="vantages", label="Vantage", say=_name, kind="word"),
 )
+_CALL = (
+    Column(name="start_time", label="Began", say=_instant, kind="text"),
+    Column(name="outcome", label="Outcome", say=_outcome, kind="word"),
+    Column(name="region_code", label="Region", say=_name, kind="word"),
+    Column(name="in_mos_cqe", label="MOS", say=_mos),
+    Column(name="in_loss_pct", label="Lost", say=pct2),
+    Column(name="in_late_pct", label="Too late", say=pct2),
+    Column(name="in_jitter_ms", label="Jitter", say=ms1),
+    Column(name="rtt_media_ms_p95", label="Round trip, 95 %", say=ms1),
+    Column(name="relay_transport", label="Relay by", say=_name, kind="word"),
+    Column(name="findings", label="Findings", say=_listed, kind="text"),
+)
 _FINDING = (
     Column(name="severity", label="Severity", say=_name, kind="word"),
     Column(name="code", label="Finding", say=_name, kind="word"),
@@ -287,6 +335,7 @@ _COVERAGE = (
     Column(name="provider", label="Provider", say=_name, kind="text"),
     Column(name="captures", label="Captures", say=number),
     Column(name="calls", label="Calls", say=number),
+    Column(name="failed", label="of them failed", say=number),
     Column(name="probe_rounds", label="Probe rounds", say=number),
     Column(name="regions_timed", label="Regions with a round trip", say=number),
     Column(name="first_time", label="Recorded from", say=_instant, kind="text"),

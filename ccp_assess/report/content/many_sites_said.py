@@ -34,6 +34,7 @@ def sentences(rows: Mapping[str, Rows], set_aside: Rows = ()) -> list[str]:
     """
     coverage = rows.get("coverage", ())
     told = [_basis_sentence(coverage)]
+    told += _failure_sentences(coverage)
     told += _worst_sentences(rows.get("worst_sites", ()))
     told += _hour_sentences(rows.get("by_hour", ()))
     told += _provider_sentences(rows.get("by_provider", ()))
@@ -91,6 +92,14 @@ def _basis_sentence(coverage: Rows) -> str:
     if benches and len(benches) == len([row for row in coverage if row["captures"]]):
         return f"{told} on a test bench, not at a client's desk."
     return f"{told}, at {_named(benches)} on a test bench." if benches else f"{told}."
+
+
+def _failure_sentences(coverage: Rows) -> list[str]:
+    places = sorted((row for row in coverage if row["failed"]), key=lambda row: -row["failed"])
+    if not places:
+        return []
+    failed, calls = (sum(row[name] for row in coverage) for name in ("failed", "calls"))
+    return [f"{number(failed)} of {_count(calls, 'call')} failed, at {_named(places)}."]
 
 
 def _worst_sentences(rows: Rows) -> list[str]:
