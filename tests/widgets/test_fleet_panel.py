@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import threading
+import urllib.request
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,8 @@ def test_a_run_goes_on_beside_the_kernel_and_stops_without_loss(
 ) -> None:
     panel = show_fleet_panel(source, tmp_path / "out", scheduler=local_scheduler())
     real, seen = fleet_panel.run_fleet, threading.Event()
+    shown: list[str] = []
+    panel.dashboard.observe(lambda change: shown.append(change["new"]), names="value")
 
     def watched(*args: Any, progress: Any, **more: Any) -> FleetResult:
         def told(what: str, done: int, total: int) -> None:
@@ -217,6 +220,10 @@ def test_a_run_goes_on_beside_the_kernel_and_stops_without_loss(
     done = len(list((tmp_path / "out" / "units").glob("*.json")))
     assert done > 0
     assert panel.result is None
+    link = re.search(r"href='([^']+)'", "".join(shown))
+    assert link is not None
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(link[1], timeout=30) as answer:
+        assert b"Dask" in answer.read()
     monkeypatch.setattr(fleet_panel, "run_fleet", real)
     panel.start.click()
     assert panel.result is not None
