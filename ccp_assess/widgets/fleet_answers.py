@@ -418,7 +418,7 @@ def _saved(name: str, rows: list[dict[str, Any]]) -> str:
         }
         for row in rows
     ]
-    words = f"Save {name}.csv ({plain(len(rows))} rows)"
+    words = f"Save {name}.csv ({plain(len(rows))} row{'' if len(rows) == 1 else 's'})"
     return download_html(f"{name}.csv", csv_text(flat).encode(), words, "text/csv")
 
 
