@@ -141,7 +141,7 @@ def _pictures(rows: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, Drawn |
             draw_heat_map(findings, title="How often")[0] if findings else None,
             "findings",
             "Findings by site",
-            "A row that is filled at many sites has one cause; a dash is: not found there.",
+            "A row that is filled at many sites often has one cause; a dash is: not found there.",
         ),
     }
 

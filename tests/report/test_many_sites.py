@@ -92,7 +92,7 @@ def test_the_sentences_name_the_worst_and_count_what_is_there(rows: dict[str, An
     assert "The worst hour of the day is 13 to 14 UTC with 4.00\u202f%" in told
     assert "Of 2 providers Net A loses most: 1.00\u202f%" in told
     assert "eu-west-2 is the nearest Region by round trip at 1 of 1 site" in told
-    assert "LOSS_INBOUND was found at 3 of 3 sites: what many sites share has one cause" in told
+    assert "LOSS_INBOUND was found at 3 of 3 sites: what many sites share often has one cause" in told
 
 
 def test_without_loss_or_calls_nothing_is_made_up(rows: dict[str, Any]) -> None:

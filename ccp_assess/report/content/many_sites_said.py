@@ -170,7 +170,7 @@ def _finding_sentences(rows: Rows, sites: int) -> list[str]:
     top = max(grave, key=lambda row: (row["sites"], row["severity"] == "critical", row["findings"]))
     if top["sites"] > 1:
         words = f"{clean(top['code'], 60)} was found at {top['sites']} of {sites} sites"
-        return [f"{words}: what many sites share has one cause, look there first."]
+        return [f"{words}: what many sites share often has one cause, look there first."]
     words = f"{_count(len(grave), 'kind')} of grave findings, each at one site only"
     return [f"{words}: no sign of a common cause; the gravest come first."]
 
