@@ -219,7 +219,7 @@ def _following(
         except CaptureError as error:
             raise StateError(f"{error}; without it, read the others from their beginning") from None
         found.append(lane)
-        if lane.due_ns <= end_ns or {lane.reader.format} != formats:
+        if lane.due_ns < end_ns or {lane.reader.format} != formats:
             raise StateError(
                 f"{name_of(sources[number])} does not follow the files that were read; read all from their beginning"
             )

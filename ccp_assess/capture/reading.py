@@ -22,9 +22,11 @@ from ccp_assess.wire.columns import (
     HAND_OVER,
     INTERFACE,
     LARGEST_BLOCK,
+    LARGEST_LOOKED_AT,
     LARGEST_RECORD,
     NO_INTERFACE,
     SKIP_BAD_BLOCK,
+    SKIP_BLOCK,
     walk_pcap,
     walk_pcapng,
 )
@@ -35,7 +37,7 @@ Table = npt.NDArray[np.void]
 
 MOST_INTERFACES = 4_096
 MOST_NAMES = 65_536
-SPARE_BYTES = LARGEST_RECORD + 4_096
+SPARE_BYTES = LARGEST_LOOKED_AT
 """Room beside a block, so that any one record fits whatever the block's size [bytes]."""
 
 _LITTLE_MAGICS = {
@@ -494,7 +496,7 @@ class FileReader:
         kind = int.from_bytes(bytes(buffer[at : at + 4]), "big" if self.layout[0] else "little")
         if kind in (1, 2, 3, 6):
             return False
-        cell = self.skips[self.capture, SKIP_BAD_BLOCK]
+        cell = self.skips[self.capture, SKIP_BAD_BLOCK if kind in (4, 5) else SKIP_BLOCK]
         if cell[0] == 0:
             cell[1] = base + at
         cell[0] += 1

@@ -67,6 +67,9 @@ LARGEST_RECORD = 262_144
 LARGEST_BLOCK = 134_348_832
 """Largest pcapng block that is believed: 128 MiB of data and its header [bytes]."""
 
+LARGEST_LOOKED_AT = LARGEST_RECORD + 4_096
+"""A pcapng block beyond this size is never looked into, whether or not it happens to lie in the buffer [bytes]."""
+
 FRAME = np.dtype(
     [
         ("time_ns", np.int64),
@@ -314,7 +317,7 @@ def walk_pcapng(
         if total < 12 or total > LARGEST_BLOCK:
             return count, at, DAMAGED, BAD_LENGTH
         padded = (total + 3) // 4 * 4  # some writers forget to count the padding
-        if at + padded > end:
+        if at + padded > end or padded > LARGEST_LOOKED_AT:
             return count, at, MORE, padded
         trailer = be32(buffer, at + padded - 4) if big else le32(buffer, at + padded - 4)
         if trailer != total:

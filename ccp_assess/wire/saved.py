@@ -222,7 +222,7 @@ def pack(saved: Mapping[str, Any]) -> bytes:
     listed, frames, values = [], [], {}
     for name, value in saved.items():
         if isinstance(value, np.ndarray):
-            flat = np.ascontiguousarray(value)
+            flat = _without_padding(value)
             frames.append(compressor.compress(flat.view(np.uint8).reshape(-1).data if flat.size else b""))
             listed.append([name, describe(flat.dtype), flat.size, len(frames[-1])])
         else:
@@ -230,6 +230,16 @@ def pack(saved: Mapping[str, Any]) -> bytes:
     head = compressor.compress(json.dumps({"values": values, "tables": listed}, separators=(",", ":")).encode())
     body = b"".join([len(head).to_bytes(8, "little"), head, *frames])
     return MARK + hashlib.sha256(body).digest() + body
+
+
+def _without_padding(rows: Array) -> Array:
+    """Copy rows so that what lies between their fields is zero, not what happened to stand in memory."""
+    if rows.dtype.names is None:
+        return np.ascontiguousarray(rows)
+    clean = np.zeros(rows.shape, rows.dtype)
+    for name in rows.dtype.names:
+        clean[name] = rows[name]
+    return clean
 
 
 def unpack(data: bytes) -> Saved:

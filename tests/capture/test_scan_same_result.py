@@ -1,56 +1,16 @@
 """The result does not depend on the size of blocks or on the number of workers."""
 
-import dataclasses
-from pathlib import Path
-
 import numpy as np
 import pytest
-from captures_by_hand import Speech, channel, ethernet, ip, pcap, pcapng, stun, tcp, udp, xor_peer
+from captures_by_hand import Speech, pcap, pcapng
+from scans_compared import LAB, everything, many_sections, mixed_capture
 
 from ccp_assess.capture import stages
-from ccp_assess.capture.records import Scan
 from ccp_assess.capture.scan import scan
 from ccp_assess.errors import CaptureError
 
-LAB = Path(__file__).resolve().parents[3] / "shared" / "captures" / "lab" / "pcap"
 
-
-def everything(result: Scan) -> tuple[object, ...]:
-    """All that a scan holds, comparable."""
-    return (
-        result.captures,
-        tuple(result.flows),
-        tuple(result.datagrams),
-        repr(result.stun.tolist()),
-        result.peers,
-        tuple(dataclasses.astuple(dataclasses.replace(stream, seconds=np.zeros(0)))[:-1] for stream in result.streams),
-        tuple(repr(stream.seconds.tolist()) for stream in result.streams),
-        result.interfaces,
-        result.name_records,
-        result.limits_hit,
-    )
-
-
-def mixed_capture() -> list[tuple[int, bytes]]:
-    """Calls, TURN over TCP, fragments, DNS and noise in one capture."""
-    frames = []
-    for agent in range(6):
-        speech = Speech(count=300, ssrc=77 + agent, seq=65_400 + agent, missing=(9, 10, 50), late_ns={70: 90_000_000})
-        frames += speech.frames(src=f"10.0.0.{agent + 1}", ports=(40_000, 3478))
-    peer = xor_peer("192.0.2.1", 5)
-    stream = stun(0x0003, bytes(12)) + b"".join(channel(0x4001, p, padded=True) for _, p in Speech(ssrc=9).packets())
-    for k in range(0, len(stream), 200):
-        at = Speech().start_ns + k * 100_000
-        frames.append((at, ethernet(ip("10.0.0.9", "18.0.0.1", 6, tcp(1, 443, 5 + k, 1, 0x18, stream[k : k + 200])))))
-    for k, (at, packet) in enumerate(Speech(ssrc=10).packets()):
-        relayed = udp(5, 3478, stun(0x16, k.to_bytes(12), peer, (0x13, packet)))
-        frames.append((at + 5, ethernet(ip("10.0.0.8", "18.0.0.1", 17, relayed[:72], ident=k, more=True))))
-        frames.append((at + 6, ethernet(ip("10.0.0.8", "18.0.0.1", 17, relayed[72:], ident=k, offset=72))))
-        frames.append((at + 7, ethernet(ip("10.0.0.8", "9.9.9.9", 17, udp(6, 53, k.to_bytes(2) + bytes(20))))))
-    return frames
-
-
-@pytest.mark.parametrize("make", [pcap, pcapng])
+@pytest.mark.parametrize("make", [pcap, pcapng, many_sections])
 def test_synthetic_captures_read_the_same_in_every_way(tmp_path, make):
     path = tmp_path / "capture"
     path.write_bytes(make(sorted(mixed_capture())))
