@@ -19,6 +19,8 @@ _OFTEN = {"flow": 31, "channel": 16, "method": 12, "outcome": 2, "inside": 1, "o
 _RARE = ("error_code", "retransmissions", "peer")
 """Columns that repeat from row to row, all but the time and the round trip: with their bits, and seldom filled ones."""
 
+_FRAMED = ("flow", "method", "inside", "outbound_of_key", "outcome", "error_code", "retransmissions", "channel", "peer")
+
 
 def instants(times_ns: npt.NDArray[np.int64]) -> list[str]:
     """Write many instants; those of one second share their beginning.
@@ -61,8 +63,7 @@ def transaction_lines(transactions: npt.NDArray[np.void], scanned: Scan) -> Iter
         first of them.
     """
     numbers, kinds = _kinds(transactions)
-    frames = [_frame(transactions[number], scanned) for number in numbers.tolist()]
-    return _lines(transactions, kinds, frames)
+    return _lines(transactions, kinds, _frames(transactions[numbers], scanned))
 
 
 def _lines(
@@ -102,25 +103,26 @@ def _kinds(transactions: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int64], n
     return firsts, kinds.ravel()
 
 
-def _frame(row: np.void, scanned: Scan) -> tuple[str, str]:
-    """Write what stands before and after the round trip."""
-    flow = scanned.flows[int(row["flow"])]
-    ends = ((flow.a, flow.a_port), (flow.b, flow.b_port))
-    (src, src_port), (dst, dst_port) = ends if row["outbound_of_key"] else ends[::-1]
-    before = {
-        "method": method_name(int(row["method"])),
-        "inside_relay": bool(row["inside"]),
-        "src": src,
-        "src_port": src_port,
-        "dst": dst,
-        "dst_port": dst_port,
-        "outcome": OUTCOME_NAMES[row["outcome"]],
-        "error_code": int(row["error_code"]) or None,
-        "retransmissions": int(row["retransmissions"]),
-    }
-    after = {
-        "channel_number": int(row["channel"]) or None,
-        "peer": scanned.peers[row["peer"]] if row["peer"] >= 0 else None,
-        "transport": flow.transport,
-    }
-    return f', {json.dumps(before)[1:-1]}, "rtt_ms": ', f", {json.dumps(after)[1:]}"
+def _frames(rows: npt.NDArray[np.void], scanned: Scan) -> list[tuple[str, str]]:
+    """Write what stands before and after the round trip of each row."""
+    ways: dict[int, tuple[str, str, str]] = {}
+    for number in np.unique(rows["flow"]).tolist():
+        flow = scanned.flows[number]
+        a, b = json.dumps(flow.a), json.dumps(flow.b)
+        ahead = f'"src": {a}, "src_port": {flow.a_port}, "dst": {b}, "dst_port": {flow.b_port}'
+        back = f'"src": {b}, "src_port": {flow.b_port}, "dst": {a}, "dst_port": {flow.a_port}'
+        ways[number] = back, ahead, json.dumps(flow.transport)
+    methods = {number: json.dumps(method_name(number)) for number in np.unique(rows["method"]).tolist()}
+    frames = []
+    for flow, method, inside, outbound, outcome, code, repeated, channel, peer in zip(
+        *(rows[name].tolist() for name in _FRAMED), strict=True
+    ):
+        way = ways[flow]
+        before = (
+            f', "method": {methods[method]}, "inside_relay": {"true" if inside else "false"}, {way[outbound]}, '
+            f'"outcome": "{OUTCOME_NAMES[outcome]}", "error_code": {code or "null"}, '
+            f'"retransmissions": {repeated}, "rtt_ms": '
+        )
+        named = json.dumps(scanned.peers[peer]) if peer >= 0 else "null"
+        frames.append((before, f', "channel_number": {channel or "null"}, "peer": {named}, "transport": {way[2]}}}'))
+    return frames

@@ -15,7 +15,8 @@ from ccp_assess.cli.record import record
 from ccp_assess.cli.scrub import scrub
 
 if TYPE_CHECKING:
-    from ccp_assess.assess.captures import CallAssessment, CaptureAssessment
+    from ccp_assess.assess.callquality import CallAssessment
+    from ccp_assess.assess.captures import CaptureAssessment
 
 app = typer.Typer(no_args_is_help=True, help="Record, read and scrub captures of the softphone.")
 

@@ -5,23 +5,25 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ccp_assess.assess.capturerows import all_seconds, round_trips_by_second, table_columns
 from ccp_assess.fleet.schema import KEY, NO_DAY, ROW_INSTANT, TABLES, arrow_schema
-from ccp_assess.units import NS_PER_S
 
 if TYPE_CHECKING:
     from ccp_assess.assess.captures import CaptureAssessment
 
 ROW_GROUP_ROWS = 131_072
 _US_PER_DAY = 86_400_000_000
+_NO_DAY = (date.fromisoformat(NO_DAY) - date(1970, 1, 1)).days
 _UNITS_PER_MS = 100.0
 _LARGEST = 2**31 - 1
+
+_WITH_PATHS = (("findings", "text"), ("findings", "evidence"), ("captures", "path"), ("captures", "ended_early"))
 
 Parts = dict[tuple[str, str], bytes]
 """Table and day → a Parquet file."""
@@ -63,28 +65,33 @@ def tables_of_captures(assessment: CaptureAssessment, client: str, site_id: str,
     tables
         Table → arrow table with the declared schema, sorted.
     """
-    rows: dict[str, list[dict[str, Any]]] = {name: assessment.rows(name) for name in ("calls", "streams", "endpoints")}
-    started = {row["call_id"]: row["start_time"] for row in rows["calls"]}
-    rows["captures"] = assessment.to_document(with_transactions=False)["captures"]
-    begin = min((row["first_time"] for row in rows["captures"] if row["first_time"]), default=None)
-    rows["findings"] = [
-        {
-            "time": started.get(row["call_id"], begin),
-            "call_id": row["call_id"],
-            "code": row["code"],
-            "severity": row["severity"],
-            "text": row["text"],
-            "evidence": json.dumps(row["evidence"], sort_keys=True, default=str),
-        }
-        for row in assessment.rows("findings")
-    ]
-    if root:
-        for name in ("captures", "findings"):
-            rows[name] = [
-                {key: value.replace(root, "") if isinstance(value, str) else value for key, value in row.items()}
-                for row in rows[name]
-            ]
-    tables = {name: table_of_rows(name, part, client, site_id) for name, part in rows.items()}
+    columns = {name: table_columns(assessment, name) for name in ("calls", "streams", "endpoints")}
+    captures = assessment.scan.captures
+    begin_ns = min((capture.first_ns for capture in captures if capture.first_ns is not None), default=None)
+    started = dict(zip(columns["calls"]["call_id"], columns["calls"]["start_time"], strict=True))
+    findings = assessment.rows("findings")
+    columns["findings"] = {
+        "time": [started.get(row["call_id"], begin_ns) for row in findings],
+        **{name: [row[name] for row in findings] for name in ("call_id", "code", "severity", "text")},
+        "evidence": [json.dumps(row["evidence"], sort_keys=True, default=str) for row in findings],
+    }
+    columns["captures"] = {
+        "first_time": [capture.first_ns for capture in captures],
+        "last_time": [capture.last_ns for capture in captures],
+        **{
+            name: [getattr(capture, name) for capture in captures]
+            for name in ("path", "format", "packets", "bytes", "snaplen_cut", "ended_early")
+        },
+    }
+    for name, key in _WITH_PATHS if root else ():
+        columns[name][key] = [value and value.replace(root, "") for value in columns[name][key]]
+    tables = {}
+    for name, own in columns.items():
+        for column, kind in TABLES[name].items():
+            if kind == "instant":
+                own[column] = [None if time_ns is None else time_ns // 1_000 for time_ns in own[column]]
+        rows = len(next(iter(own.values())))
+        tables[name] = _table(name, own, [client] * rows, [site_id] * rows)
     tables["seconds"] = _seconds(assessment, client, site_id)
     return tables
 
@@ -106,43 +113,37 @@ def table_of_rows(table: str, rows: Sequence[dict[str, Any]], client: str, site_
     table
         With the declared schema, in order of day.
     """
-    import pyarrow as pa  # noqa: PLC0415 - a fifth of a second that only this work need pay
-
-    schema = arrow_schema(table)
-    columns: dict[str, list[Any]] = {
-        "client": [client] * len(rows),
-        "site_id": [row.get("site_id", site_id) for row in rows],
-    }
+    columns: dict[str, list[Any]] = {}
     for name, kind in TABLES[table].items():
         if name not in KEY:
             values = [row.get(name) for row in rows]
             columns[name] = [instant_us(value) for value in values] if kind == "instant" else values
+    return _table(table, columns, [client] * len(rows), [row.get("site_id", site_id) for row in rows])
+
+
+def _table(table: str, columns: dict[str, list[Any]], clients: list[str], sites: list[str]) -> Any:
+    """Make one table of columns; instants in microseconds."""
+    import pyarrow as pa  # noqa: PLC0415 - a fifth of a second that only this work need pay
+
+    schema = arrow_schema(table)
     instant = ROW_INSTANT[table]
-    columns["day"] = [_day(value) for value in (columns[instant] if instant else [None] * len(rows))]
-    arrays = [pa.array(columns[field.name], type=field.type) for field in schema]
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _day(time_us: int | None) -> date:
-    if time_us is None:
-        return date.fromisoformat(NO_DAY)
-    return datetime.fromtimestamp(time_us / 1e6, UTC).date()
+    days = [_NO_DAY if time_us is None else time_us // _US_PER_DAY for time_us in columns[instant]] if instant else []
+    whole = columns | {"client": clients, "site_id": sites, "day": days or [_NO_DAY] * len(clients)}
+    return pa.Table.from_arrays([pa.array(whole[field.name], type=field.type) for field in schema], schema=schema)
 
 
 def _seconds(assessment: CaptureAssessment, client: str, site_id: str) -> Any:
     import pyarrow as pa  # noqa: PLC0415 - see above
 
     schema = arrow_schema("seconds")
-    streams = [(number, stream) for number, stream in enumerate(assessment.streams) if len(stream.seconds)]
-    if not streams:
+    rows, which = all_seconds(assessment)
+    if not len(rows):
         return schema.empty_table()
-    rows = np.concatenate([stream.seconds for _, stream in streams])
-    lengths = [len(stream.seconds) for _, stream in streams]
-    which = np.repeat(np.arange(len(streams)), lengths)
+    streams = assessment.streams
     ids = assessment.call_ids
     regions = {entry.call.call_id: entry.region_code for entry in assessment.calls}
-    call_ids = [ids.get(number) for number, _ in streams]
-    relay, media = _trips(assessment, rows["time_ns"], which, call_ids)
+    call_ids = [ids.get(number) for number in range(len(streams))]
+    relay, media = round_trips_by_second(assessment, rows["time_ns"], which)
 
     def words(values: Iterable[str | None]) -> Any:
         return pa.DictionaryArray.from_arrays(which.astype(np.int32), pa.array(list(values), pa.string())).cast(
@@ -156,8 +157,8 @@ def _seconds(assessment: CaptureAssessment, client: str, site_id: str) -> Any:
         "day": pa.array((time_us // _US_PER_DAY).astype(np.int32)).cast(pa.date32()),
         "time": pa.array(time_us).cast(pa.timestamp("us")),
         "call_id": words(call_ids),
-        "ssrc": words(f"0x{stream.ssrc:08x}" for _, stream in streams),
-        "direction": words(stream.direction for _, stream in streams),
+        "ssrc": words(f"0x{stream.ssrc:08x}" for stream in streams),
+        "direction": words(stream.direction for stream in streams),
         "region_code": words(regions.get(call_id) if call_id else None for call_id in call_ids),
         "rtt_relay_10us": _tens(relay),
         "rtt_media_10us": _tens(media),
@@ -178,31 +179,6 @@ def _tens(values_ms: Any) -> Any:
     unknown = ~np.isfinite(values_ms)
     whole = np.rint(np.where(unknown, 0.0, values_ms) * _UNITS_PER_MS)
     return pa.array(np.clip(whole, -_LARGEST, _LARGEST).astype(np.int32), mask=unknown)
-
-
-def _trips(assessment: CaptureAssessment, times_ns: Any, which: Any, call_ids: Sequence[str | None]) -> tuple[Any, Any]:
-    """Mean round trip of each second of a call, to the relay and to the media server [ms]."""
-    found = (np.full(len(times_ns), np.nan), np.full(len(times_ns), np.nan))
-    by_call: dict[str, list[int]] = defaultdict(list)
-    for number, call_id in enumerate(call_ids):
-        if call_id is not None:
-            by_call[call_id].append(number)
-    starts = np.searchsorted(which, np.arange(len(call_ids) + 1))
-    transactions = assessment.transactions
-    for entry in assessment.calls:
-        for level, numbers in enumerate((entry.call.relay_rows, entry.call.media_rows)):
-            mine = transactions[np.asarray(numbers, np.int64)]
-            mine = mine[np.isfinite(mine["rtt_ms"])]
-            if not len(mine):
-                continue
-            seconds, inverse = np.unique(mine["time_ns"] // NS_PER_S, return_inverse=True)
-            means = np.bincount(inverse, mine["rtt_ms"]) / np.bincount(inverse)
-            for stream in by_call[entry.call.call_id]:
-                part = slice(starts[stream], starts[stream + 1])
-                own = times_ns[part] // NS_PER_S
-                at = np.minimum(np.searchsorted(seconds, own), len(seconds) - 1)
-                found[level][part] = np.where(seconds[at] == own, means[at], np.nan)
-    return found
 
 
 def parts_by_day(tables: dict[str, Any]) -> Parts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ccp_assess.assess.capturetables import SCHEMAS
+from ccp_assess.assess.capturerows import SCHEMAS
 
 KEY = {"client": "text", "site_id": "text", "day": "day"}
 

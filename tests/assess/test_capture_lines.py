@@ -8,7 +8,7 @@ import pytest
 
 from ccp_assess.assess import capturelines
 from ccp_assess.assess.capturelines import instants, transaction_lines
-from ccp_assess.assess.captures import _transaction_rows
+from ccp_assess.assess.capturerows import transaction_rows
 from ccp_assess.cli.capture import document_pieces
 from ccp_assess.traffic.relaypaths import PathKey, RelayPaths
 from ccp_assess.traffic.transactions import TRANSACTION_ROW
@@ -41,7 +41,7 @@ def test_lines_in_bulk_are_what_row_by_row_gives(count, monkeypatch):
     rows = transactions(count)
     scanned = SimpleNamespace(flows=FLOWS, peers=('192.0.2.1:4000"', "[2001:db8::2]:5000"))
     lines = [line for part in transaction_lines(rows, scanned) for line in part]
-    assert lines == [json.dumps(row) for row in _transaction_rows(rows, scanned)]
+    assert lines == [json.dumps(row) for row in transaction_rows(rows, scanned.flows, scanned.peers)]
 
 
 def test_instants_are_written_as_one_by_one():
