@@ -148,7 +148,7 @@ def _settings_bytes(name: str, today: date | None) -> bytes:
 #   "auto" (the site_id inside, else the name before __), "site_id", "name", or a pattern such as "SITE__*.json|txt".
 # probes_match = "auto"
 """
-    return text.encode()
+    return text.encode(errors="replace")  # the folder's name may be no text
 
 
 def _listed(names: Sequence[str], each: int = 5) -> str:

@@ -1,5 +1,7 @@
 """`ccp-assess new`: an empty client folder that is ready to be filled in."""
 
+import os
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -90,3 +92,11 @@ def test_the_command_says_what_it_wrote_and_what_to_do_next(tmp_path: Path) -> N
     assert result.exit_code == 0
     assert "questionnaire.xlsx" in result.stdout
     assert "ccp-assess assess" in result.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every file name is text")
+def test_a_folder_whose_name_is_no_text_is_laid_out_and_read(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/Z\xfcrich"))
+    new_client(folder)
+    (folder / "sites.csv").write_text('site_id,place,agents\nZRH,"Zurich, CH",5\n', encoding="utf-8")
+    assert read_client(folder).sites[0].site_id == "ZRH"
