@@ -225,7 +225,9 @@ def join_shared(dataset: Dataset, plan: Plan) -> int:
     alone = {unit.key for unit in plan_units([file for unit in plan.units for file in unit.files], plan.spans)}
     sets = [unit.to_document()["files"] for unit in plan.units if unit.key in plan.done and unit.key not in alone]
     now = {"looked_through": looked_through, "sets": sorted([*sets, *found], key=str)}
-    if now != noted:
+    if not any(now.values()):
+        dataset.remove(_JOINED)
+    elif now != noted:
         dataset.put(_JOINED, json.dumps(now, indent=1, sort_keys=True).encode("utf-8"))
     return len(found)
 

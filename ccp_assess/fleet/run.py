@@ -27,6 +27,9 @@ from ccp_assess.fleet.work import Manner, do_again, do_part, do_unit
 Progress = Callable[[str, int, int], None]
 _ROUNDS = 12
 _LEAST_WAITING = 4
+_ANSWER_S = 20
+"""For an answer that a worker has; Dask may wait for ever where the worker ends at that moment."""
+
 _STAGES = 3
 """Threads that the reader can use."""
 
@@ -101,11 +104,12 @@ def run_fleet(
         records = {key: record for key, record in dataset.units().items() if record["files"][0]["kind"] != "collected"}
         plan = make_plan(source, dataset, heads, records)
         kept = len(plan.done)
-        if plan.pending:
-            client = engines.enter_context(connect(engine))
-            if say is not None:
-                say(f"dashboard: {client.dashboard_link}")
-            for _ in range(_ROUNDS):
+        for _ in range(_ROUNDS):
+            if any(unit.key not in failed for unit in plan.pending):
+                if client is None:
+                    client = engines.enter_context(connect(engine))
+                    if say is not None:
+                        say(f"dashboard: {client.dashboard_link}")
                 todo = _Round(
                     client,
                     engine,
@@ -123,13 +127,9 @@ def run_fleet(
                     if say is not None:
                         say(f"{len(records)} of {len(plan.units)} units are done; the same command goes on")
                     raise
-                plan = make_plan(source, dataset, heads, records)
-                left = [unit for unit in plan.pending if unit.key not in failed]
-                if left:
-                    continue
-                if not join_shared(dataset, plan):
-                    break
-                plan = make_plan(source, dataset, heads, records)
+            elif not join_shared(dataset, plan):
+                break
+            plan = make_plan(source, dataset, heads, records)
         for record in plan.replaced.values():
             dataset.drop_unit(record)
         records = dataset.units()
@@ -262,12 +262,17 @@ class _Round:
         if future.status == "cancelled":
             self._waiting.append(job)
             return
-        error = future.exception()
+        try:
+            error = future.exception(timeout=_ANSWER_S)
+            told = {} if error is not None else future.result(timeout=_ANSWER_S)
+        except (TimeoutError, need("distributed").TimeoutError):  # its worker went with the answer; ask another one
+            future.cancel()
+            self._waiting.appendleft(job)
+            return
         if error is not None:
             self._failed[job.unit.key] = _failure(job.unit, _reason(error))
             job.done_bytes = job.unit.size
             return
-        told = future.result()
         if "key" in told:
             self._done += 1
             self._records[told["key"]] = told
