@@ -17,6 +17,7 @@ from ccp_assess.assess.capturerows import call_rows, capture_rows, finding_row, 
 from ccp_assess.capture.records import Scan
 from ccp_assess.endpoints import identify
 from ccp_assess.findings import Finding
+from ccp_assess.memory import collector_at_rest
 from ccp_assess.ranges import read_ranges
 from ccp_assess.traffic.calls import find_calls
 from ccp_assess.traffic.capturefindings import CaptureView, capture_findings
@@ -168,6 +169,7 @@ def _number(value: float | None, unit: str) -> str:
     return "unknown" if value is None else f"{value:.2f}{unit}"
 
 
+@collector_at_rest()
 def assess_captures(
     paths: Iterable[str | Path],
     *,
@@ -220,6 +222,7 @@ def assess_captures(
     return assess_scan(scanned, host=host)
 
 
+@collector_at_rest()
 def assess_scan(scanned: Scan, *, host: str | None = None) -> CaptureAssessment:
     """Tell what calls a scan holds.
 

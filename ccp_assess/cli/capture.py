@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import typer
 from ccp_assess.cli.plan import plan
 from ccp_assess.cli.record import record
 from ccp_assess.cli.scrub import scrub
+from ccp_assess.memory import collector_at_rest
 
 if TYPE_CHECKING:
     from ccp_assess.assess.callquality import CallAssessment
@@ -31,22 +31,8 @@ def _capture() -> None:
     """Record, read and scrub captures of the softphone."""
 
 
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Keep the collector of cyclic garbage from walking over a hundred thousand rows again and again."""
-    import gc
-
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 @app.command()
-@_collector_at_rest()
+@collector_at_rest()
 def read(
     files: list[str] = typer.Argument(
         ..., help="Captures (pcap, pcapng, also compressed); `-` for standard input. Several are read as one."

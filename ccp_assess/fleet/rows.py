@@ -13,6 +13,7 @@ import numpy as np
 
 from ccp_assess.assess.capturerows import all_seconds, round_trips_by_second, table_columns
 from ccp_assess.fleet.schema import KEY, NO_DAY, ROW_INSTANT, TABLES, arrow_schema
+from ccp_assess.memory import collector_at_rest
 
 if TYPE_CHECKING:
     from ccp_assess.assess.captures import CaptureAssessment
@@ -48,6 +49,7 @@ def instant_us(text: str | None) -> int | None:
     return int(datetime.fromisoformat(whole + "+00:00").timestamp()) * 1_000_000 + int((fraction + "000000")[:6])
 
 
+@collector_at_rest()
 def tables_of_captures(assessment: CaptureAssessment, client: str, site_id: str, *, root: str = "") -> dict[str, Any]:
     """Make the tables of a unit of captures.
 

@@ -34,7 +34,6 @@ LAND = "#e6e9ec"
 COAST = "#b9c1c8"
 SEA = "#f6f8fa"
 CRITICAL = "#a01c1c"
-CAUTION = "#8a5a00"
 
 # Lightness 37, 71, 47 and 48 (CIE L*): neighbours in a stack stay apart on a grey print.
 PART_COLOURS: dict[Part, str] = {

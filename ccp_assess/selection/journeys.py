@@ -35,7 +35,6 @@ FloatArray = npt.NDArray[np.float64]
 
 SOFTPHONE_CODEC = "opus+g711"
 """The agent's packets carry Opus, the telephone network G.711: a tandem on the narrowband scale."""
-TELEPHONE_CODEC = "g711"
 
 SOFTPHONE_HANDLING = (
     Extra(name="packetization_ms"),

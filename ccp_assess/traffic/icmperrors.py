@@ -69,8 +69,9 @@ def read_icmp_errors(flows: Sequence[Flow], datagrams: Iterable[Datagram]) -> li
     errors
         In order of arrival.
     """
+    datagrams = list(datagrams)
     by_ends: dict[tuple[str, str, int, str, int], tuple[int, bool]] = {}
-    for number, flow in enumerate(flows):
+    for number, flow in enumerate(flows if datagrams else ()):
         if flow.transport in {"udp", "tcp"}:
             by_ends[flow.transport, flow.a, flow.a_port, flow.b, flow.b_port] = (number, True)
             by_ends[flow.transport, flow.b, flow.b_port, flow.a, flow.a_port] = (number, False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from ccp_assess.errors import ParseError
 
 HEADER_BYTES = 12
 MAX_NAME_BYTES = 255
+_OFTEN_BYTES = 512
+"""Messages up to this size are remembered for a while: what a flood of them can take stays small."""
 MAX_RECORDS = 512
 """More records than this fit no honest answer; the rest of such a message is not read."""
 
@@ -190,7 +193,25 @@ def parse_message(data: bytes) -> Message:
     """
     if len(data) < HEADER_BYTES:
         raise ParseError(f"DNS message of {len(data)} bytes is shorter than its header of {HEADER_BYTES}")
-    message_id, flags, n_questions, n_answers, _, _ = struct.unpack_from("!6H", data)
+    body = _often_read if len(data) <= _OFTEN_BYTES else _read_message
+    is_response, opcode, rcode, truncated, questions, answers, cut = body(b"\0\0" + data[2:])
+    return Message(
+        message_id=data[0] << 8 | data[1],
+        is_response=is_response,
+        opcode=opcode,
+        rcode=rcode,
+        truncated=truncated,
+        questions=questions,
+        answers=answers,
+        cut=cut,
+    )
+
+
+def _read_message(
+    data: bytes,
+) -> tuple[bool, int, str, bool, tuple[Question, ...], tuple[Record, ...], bool]:
+    """Read everything but the identifier: workstations ask the same few names again and again."""
+    _, flags, n_questions, n_answers, _, _ = struct.unpack_from("!6H", data)
     opcode = flags >> 11 & 15
     if opcode not in {0, 1, 2, 4, 5, 6} or flags & 0x40:
         raise ParseError(f"flags 0x{flags:04x} are no DNS message")
@@ -213,16 +234,11 @@ def parse_message(data: bytes) -> Message:
             answers.append(record)
     except ParseError:  # what came before the damage is still an answer
         cut = True
-    return Message(
-        message_id=message_id,
-        is_response=bool(flags & 0x8000),
-        opcode=opcode,
-        rcode=RCODE_NAMES.get(flags & 15, f"RCODE{flags & 15}"),
-        truncated=bool(flags & 0x0200),
-        questions=tuple(questions),
-        answers=tuple(answers),
-        cut=cut,
-    )
+    rcode = RCODE_NAMES.get(flags & 15, f"RCODE{flags & 15}")
+    return bool(flags & 0x8000), opcode, rcode, bool(flags & 0x0200), tuple(questions), tuple(answers), cut
+
+
+_often_read = lru_cache(maxsize=2_048)(_read_message)
 
 
 def _read_record(data: bytes, position: int) -> tuple[Record, int]:

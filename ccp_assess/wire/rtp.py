@@ -38,9 +38,6 @@ MEDIA = np.dtype(
 
 RTCP = 255
 
-FIRST_AND_LAST_RTCP_TYPE = (192, 223)
-"""Second byte of a packet that is RTCP where both share a port (RFC 5761, section 4)."""
-
 STATIC_CLOCK_RATES_HZ = {
     0: 8000, 1: 8000, 2: 8000, 3: 8000, 4: 8000, 5: 8000, 6: 16_000, 7: 8000, 8: 8000, 9: 8000, 10: 44_100, 11: 44_100,
     12: 8000, 13: 8000, 14: 90_000, 15: 8000, 16: 11_025, 17: 22_050, 18: 8000, 19: 8000, 25: 90_000, 26: 90_000,

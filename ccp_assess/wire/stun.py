@@ -53,28 +53,6 @@ class Method(IntEnum):
 METHOD_NAMES = {int(method): method.name.lower() for method in Method}
 """Names of methods as the JSON contract writes them."""
 
-ERROR_REASONS = {
-    300: "Try Alternate",
-    400: "Bad Request",
-    401: "Unauthenticated",
-    403: "Forbidden",
-    405: "Mobility Forbidden",
-    420: "Unknown Attribute",
-    437: "Allocation Mismatch",
-    438: "Stale Nonce",
-    440: "Address Family not Supported",
-    441: "Wrong Credentials",
-    442: "Unsupported Transport Protocol",
-    443: "Peer Address Family Mismatch",
-    446: "Connection Already Exists",
-    447: "Connection Timeout or Failure",
-    486: "Allocation Quota Reached",
-    487: "Role Conflict",
-    500: "Server Error",
-    508: "Insufficient Capacity",
-}
-"""Error codes of RFC 8489, 8656, 6062, 8016 and 8445."""
-
 
 class Endpoint(NamedTuple):
     """An address with its port.

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from ccp_assess.allowlist.inputs.model import ClientRule, ClientRules
 from ccp_assess.allowlist.inputs.nft import read_nft
 from ccp_assess.allowlist.inputs.paloalto import read_paloalto, read_paloalto_xml
 from ccp_assess.errors import AllowlistError, ParseError
+from ccp_assess.memory import collector_at_rest
 
 __all__ = ["ClientRule", "ClientRules", "parse_client_rules", "read_client_rules"]
 
@@ -82,7 +81,7 @@ def parse_client_rules(text: str, *, name: str) -> ClientRules:
     if "\0" in text[:4096]:
         raise AllowlistError(f"{name}: binary data, no file of rules; export the rules as text")
     try:
-        with _collector_at_rest():
+        with collector_at_rest():
             read = _parsed(text)
     except (ParseError, RecursionError) as error:
         raise AllowlistError(f"{name}: {error}") from error
@@ -93,18 +92,6 @@ def parse_client_rules(text: str, *, name: str) -> ClientRules:
             f"Cisco, Palo Alto, FortiGate, AWS security groups and Terraform plans"
         )
     return read
-
-
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Let no garbage be sought meanwhile: over a growing list of records that takes a third of the time for nothing."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _parsed(text: str) -> ClientRules:
