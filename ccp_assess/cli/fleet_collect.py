@@ -124,6 +124,7 @@ def collect(
         return
     with Collector(inbox, out, terms, take=take) as collector, progress_bar() as report:
         result = collector.round(report)
+        collector.sum_up()
     if as_json:
         print_json(result.to_document())
     else:

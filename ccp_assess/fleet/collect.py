@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote
@@ -22,9 +23,11 @@ from ccp_assess.errors import CcpAssessError
 from ccp_assess.fleet.collect_documents import Document, Terms, read_dropped, too_large
 from ccp_assess.fleet.collect_inbox import Dropped, Inbox
 from ccp_assess.fleet.collect_store import Accepted, CollectedStore, Ledger, Quarantine
-from ccp_assess.fleet.dataset import Dataset, open_dataset
-from ccp_assess.fleet.lease import COLLECTOR, RUN, Lease
+from ccp_assess.fleet.dataset import COLLECTED, FORMAT, UNITS, Dataset, open_dataset
+from ccp_assess.fleet.lease import COLLECTOR, BusyError, Lease
+from ccp_assess.fleet.merging import merge_all
 from ccp_assess.fleet.needs import FleetError
+from ccp_assess.fleet.refusals import told_as_kept
 from ccp_assess.fleet.schema import TABLES
 from ccp_assess.fleet.sources import Place, open_place
 from ccp_assess.probe.signed import RefusedError
@@ -35,7 +38,8 @@ PATIENCE_S = 3_600.0
 _AT_ONCE = 16
 _PORTION_FILES, _PORTION_BYTES = 1_000, 64_000_000
 _MOST_TOLD = 1_000
-_TRIES = 3
+_ROUNDS_TO_A_SUM = 10
+"""Summing up reads the collected rows of a month: it waits for a quiet round, but not for ever."""
 _UNFINISHED = frozenset({"cut_off", "empty", "unreadable"})
 """Refusals of files that may still be on their way: written, sent, or locked by who writes them."""
 _MAY_PASS = frozenset({"time_future"})
@@ -77,6 +81,12 @@ class CollectResult:
     waiting: list[str] = field(default_factory=list)
     taken: int = 0
     unknown_sites: Counter[str] = field(default_factory=Counter)
+
+    def refuse(self, path: str, refusal: RefusedError, *, kept: bool) -> None:
+        """Note a refusal, and whether the file is held by the destination."""
+        self.refused[refusal.code] += 1
+        if len(self.refusals) < _MOST_TOLD:
+            self.refusals.append({"path": path, "reason": refusal.code, "text": str(refusal), "kept": kept})
 
     def to_document(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -136,6 +146,8 @@ class Collector:
         inbox, dest = open_place(inbox_url), open_place(dest_url)
         _check_apart(inbox, dest)
         self._inbox, self._terms, self._take, self._now = Inbox(inbox), terms, take, now
+        with suppress(OSError):  # what cannot be read cannot be written either, and is told so
+            _check_layout(Dataset(dest))
         self._dataset = open_dataset(dest)
         self._store = CollectedStore(self._dataset)
         self._lease = Lease(self._dataset, COLLECTOR)
@@ -157,15 +169,16 @@ class Collector:
         records = self._store.records()
         self._ledger, self._quarantine = Ledger(records.values()), Quarantine(self._dataset)
         self._settled.clear()
-        self._store.sweep(records.values())
-        for path in self._store.orphans(records.values()):
-            with suppress(RefusedError):  # signed with a key that is not given: it stays as it is
-                self._adopt(path, result)
         self._adds_up = False
+        for path in self._store.orphans(records.values()):
+            data = self._dataset.get(path) or b""
+            try:
+                self._adopt(path, data, result)
+            except RefusedError as refusal:  # such as signed with a key that is not given now: it stays as it is
+                result.refuse(path, refusal, kept=True)
 
-    def _adopt(self, path: str, result: CollectResult) -> None:
+    def _adopt(self, path: str, data: bytes, result: CollectResult) -> None:
         """Make rows of evidence that no record names; where all of it is known by other evidence it is not needed."""
-        data = self._dataset.get(path) or b""
         accepted = self._accept(data, read_dropped(data, self._terms, now=self._now()))
         if accepted is not None:
             self._store.add([accepted], self._terms)
@@ -186,6 +199,10 @@ class Collector:
         result
             What was new since the round before.
         """
+        with told_as_kept(self._dataset.place.url):
+            return self._round(progress)
+
+    def _round(self, progress: Progress | None) -> CollectResult:
         result = CollectResult(client=self._terms.client)
         is_sound, self._is_sound = self._is_sound, False  # until all of this round is in the store
         if not is_sound:
@@ -198,10 +215,28 @@ class Collector:
             done += len(portion)
             if progress is not None:
                 progress("collecting", done, len(found))
-        if result.accepted or not self._adds_up:
-            self._adds_up = write_manifest(self._dataset)
+        self._adds_up = self._adds_up and not result.accepted
         self._is_sound = True
         return result
+
+    def sum_up(self) -> bool:
+        """Bring manifest and index up to what was collected, and remove parts that were replaced.
+
+        Returns
+        -------
+        is_done
+            ``False`` while a run is at work, which does the same at its end.
+        """
+        if self._adds_up:
+            return True
+        with told_as_kept(self._dataset.place.url):
+            try:
+                with Lease(self._dataset, brief=True) as lease:
+                    _sum_up(self._store, lease.check)
+            except BusyError:
+                return False
+        self._adds_up = True
+        return True
 
     def _portion(self, portion: Sequence[Dropped], result: CollectResult) -> None:
         accepted: list[Accepted] = []
@@ -290,10 +325,7 @@ class Collector:
         dropped = read.dropped
         known_as = f"{dropped.path}\n{dropped.size}\n{dropped.stamp}"
         kept = self._quarantine.put(dropped.path, refusal, read.data, known_as=known_as)
-        result.refused[refusal.code] += 1
-        if len(result.refusals) < _MOST_TOLD:
-            told = {"path": dropped.path, "reason": refusal.code, "text": str(refusal), "kept": kept}
-            result.refusals.append(told)
+        result.refuse(dropped.path, refusal, kept=kept)
         return kept
 
     def _may_be_on_its_way(self, read: _Read, refusal: RefusedError) -> bool:
@@ -330,29 +362,30 @@ def _check_apart(inbox: Place, dest: Place) -> None:
             raise FleetError(f"{one.url} lies inside {other.url}; choose an inbox and a destination apart")
 
 
-def write_manifest(dataset: Dataset) -> bool:
-    """Write what the whole adds up to, unless a run is at work, which does so at its end.
+def _check_layout(dataset: Dataset) -> None:
+    """Refuse to write beside units of an older edition: the dataset would claim to be of this one."""
+    found = dataset.layout()
+    if found is not None and found < FORMAT:
+        strangers = [path for path in dataset.names(UNITS) if not path.startswith(f"{UNITS}/{COLLECTED}")]
+        if strangers:
+            raise FleetError(
+                f"{dataset.place.url}: an older ccp-assess made this dataset; run `ccp-assess fleet run SOURCE --out "
+                f"{dataset.place.url}` again, which makes its tables anew, then collect"
+            )
 
-    Parameters
-    ----------
-    dataset
-        The destination.
 
-    Returns
-    -------
-    is_written
-        Whether it was.
-    """
-    for _ in range(_TRIES):
-        if dataset.get(f"{RUN}.lease") is not None:
-            return False
-        records = dataset.units()
-        own = {row["path"] for record in records.values() for row in record["set_aside"]}
-        stored = json.loads(dataset.get("manifest.json") or b"{}")
-        dataset.write_manifest(records.values(), [row for row in stored.get("set_aside", ()) if row["path"] not in own])
-        if dataset.units().keys() == records.keys():
-            return True
-    return False  # a run has come and gone meanwhile
+def _sum_up(store: CollectedStore, check: Callable[[], None]) -> None:
+    dataset = store.dataset
+    records = dataset.units()
+    for path in store.leftovers(records.values()):
+        dataset.remove(path)
+    stored = json.loads(dataset.get("manifest.json") or b"null")
+    if stored is None and not all(key.startswith(COLLECTED) for key in records):
+        return  # a run did not end: nobody shall take it for one that did
+    own = {row["path"] for record in records.values() for row in record["set_aside"]}
+    aside = [] if stored is None else [row for row in stored["set_aside"] if row["path"] not in own]
+    dataset.write_manifest(records.values(), aside)
+    merge_all(dataset, records.values(), check=check)
 
 
 def watch(
@@ -378,9 +411,12 @@ def watch(
     while True:
         try:
             with make() as collector:
-                while True:
-                    tell(collector.round())
+                for number in count(1):
+                    result = collector.round()
+                    tell(result)
                     has_begun = True
+                    if not result.accepted or number % _ROUNDS_TO_A_SUM == 0:
+                        collector.sum_up()
                     sleep_s(every_s)
         except (CcpAssessError, OSError) as error:
             if not has_begun:

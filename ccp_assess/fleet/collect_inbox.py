@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ccp_assess.fleet.needs import FleetError
+from ccp_assess.fleet.refusals import is_of_a_store, why
 from ccp_assess.fleet.sources import Place, stamp_of
 
 _UNFINISHED_SUFFIXES = frozenset({".tmp", ".part", ".partial", ".crdownload", ".filepart"})
@@ -71,11 +72,10 @@ class Inbox:
         local = self.place.local
         try:
             found = list(_walk(local)) if local is not None else list(self._objects())
-        except OSError as error:
-            reason = error.strerror or str(error) or type(error).__name__
-            raise FleetError(f"{self.place.url}: the inbox cannot be listed ({reason.splitlines()[0]})") from error
         except Exception as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
+            if not is_of_a_store(error):
+                raise
+            reason = why(error, self.place.url)
             raise FleetError(f"{self.place.url}: the inbox cannot be listed ({reason})") from error
         return sorted((one for one in found if not _is_none(one.path)), key=lambda one: one.path)
 
@@ -133,18 +133,29 @@ class Inbox:
         -------
         is_taken
             Whether it left the inbox; another file under its name stays, and is for the next time.
+
+        Raises
+        ------
+        FleetError
+            If files may not be removed there.
         """
         local = self.place.local
-        if local is not None:
-            return _remove(local, dropped)
-        fs, name = self.place.fs, self.place.full(dropped.path)
         try:
-            fs.invalidate_cache()
-            if stamp_of(fs.info(name)) != (dropped.size, dropped.stamp):
-                return False
-            fs.rm_file(name)
+            return _remove(local, dropped) if local is not None else self._remove_object(dropped)
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise FleetError(
+                f"{self.place.url}: files cannot be removed from the inbox ({why(error, self.place.url)}); what was "
+                "collected is kept; leave --take out, or let this user remove files there"
+            ) from error
+
+    def _remove_object(self, dropped: Dropped) -> bool:
+        fs, name = self.place.fs, self.place.full(dropped.path)
+        fs.invalidate_cache()
+        if stamp_of(fs.info(name)) != (dropped.size, dropped.stamp):
+            return False
+        fs.rm_file(name)
         return True
 
 
@@ -254,12 +265,9 @@ def _folder(root: Path, path: str) -> Iterator[tuple[int | None, str]]:
 
 
 def _remove(root: Path, dropped: Dropped) -> bool:
-    try:
-        with _folder(root, dropped.path) as (folder, name):
-            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            if found.st_size != dropped.size or _stamp(found) != dropped.stamp:
-                return False
-            os.unlink(name, dir_fd=folder)
-    except FileNotFoundError:
-        return False
-    return True
+    with _folder(root, dropped.path) as (folder, name):
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if found.st_size != dropped.size or _stamp(found) != dropped.stamp:
+            return False
+        os.unlink(name, dir_fd=folder)
+        return True

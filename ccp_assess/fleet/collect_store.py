@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from ccp_assess.errors import CcpAssessError
 from ccp_assess.fleet.collect_documents import Document, Terms, document_of
-from ccp_assess.fleet.dataset import COLLECTED, FORMAT, Dataset, part_path
+from ccp_assess.fleet.dataset import COLLECTED, FORMAT, Dataset, parse_record, part_path, record_path
 from ccp_assess.fleet.rows import parquet_bytes, sha256_of, table_of_rows
 from ccp_assess.fleet.schema import TABLES, arrow_schema
 from ccp_assess.probe.signed import RefusedError
@@ -106,27 +106,8 @@ class CollectedStore:
     dataset: Dataset
 
     def records(self) -> dict[str, dict[str, Any]]:
-        """Read the records of the collector's units, by key.
-
-        Raises
-        ------
-        CcpAssessError
-            If one is damaged: nobody could tell then what is known already.
-        """
-        found = {}
-        paths = [path for path in self.dataset.names("units") if path.startswith(f"units/{COLLECTED}")]
-        for path, data in self.dataset.get_many([path for path in paths if path.endswith(".json")]):
-            if data is None:
-                continue
-            try:
-                record = json.loads(data)
-                found[record["key"]] = record
-            except (ValueError, KeyError, TypeError):
-                raise CcpAssessError(
-                    f"{self.dataset.place.url}/{path} is damaged; remove it and collect again: its rows are made of "
-                    f"the evidence in {EVIDENCE}/ then"
-                ) from None
-        return found
+        """Read the records of the collector's units, by key; what is damaged or of another edition is none."""
+        return {key: record for key, record in self.dataset.units().items() if key.startswith(COLLECTED)}
 
     def add(self, files: Sequence[Accepted], terms: Terms) -> None:
         """Keep files and make rows of what is new in them: evidence first, then site by site and day by day.
@@ -158,14 +139,12 @@ class CollectedStore:
 
     def _add_to_unit(self, site_id: str, day: str, members: list[tuple[Document, str]], terms: Terms) -> None:
         key = unit_key(terms.client, site_id, day)
-        old = json.loads(self.dataset.get(f"units/{key}.json") or b"null")
+        old = parse_record(self.dataset.get(record_path(key)) or b"")
         table = table_of_rows("probes", [row for one, _ in members for row in one.rows], terms.client, site_id)
         entries = [_entry(document, path, terms.client) for document, path in members]
-        before: list[str] = []
         if old is not None:
             table = _concatenated(self._rows_of(old, terms), table)
             entries += old["files"]
-            before = [part["path"] for part in old["parts"]]
         data = parquet_bytes(_sorted(table))
         digest = sha256_of(data)
         path = part_path("probes", terms.client, site_id, day, f"{key}-{digest[:16]}")
@@ -181,9 +160,6 @@ class CollectedStore:
             "parts": [{"path": path, "bytes": len(data), "sha256": digest}],
         }
         self.dataset.put_record(record)
-        for gone in before:
-            if gone != path:
-                self.dataset.remove(gone)
 
     def _rows_of(self, record: dict[str, Any], terms: Terms) -> Any:
         """Read the rows of a unit; where its part is gone, damaged or of another edition, make them of the evidence."""
@@ -216,12 +192,14 @@ class CollectedStore:
         named = {entry["path"] for record in records for entry in record["files"]}
         return [path for path in self.dataset.names(EVIDENCE) if path not in named]
 
-    def sweep(self, records: Iterable[dict[str, Any]]) -> None:
-        """Remove the collector's parts that no record names, left by one that was killed."""
+    def leftovers(self, records: Iterable[dict[str, Any]]) -> list[str]:
+        """List the collector's parts that no record names: replaced, or left by one that was killed.
+
+        They are not removed at once, since whoever asks a question may be reading them.
+        """
         named = {part["path"] for record in records for part in record["parts"]}
-        for path in self.dataset.names("probes"):
-            if path.rpartition("/")[2].startswith(COLLECTED) and path not in named:
-                self.dataset.remove(path)
+        mine = (path for path in self.dataset.names("probes") if path.rpartition("/")[2].startswith(COLLECTED))
+        return [path for path in mine if path not in named]
 
 
 def unit_key(client: str, site_id: str, day: str) -> str:

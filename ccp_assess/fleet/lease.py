@@ -20,6 +20,10 @@ COLLECTOR = "collector"
 """Who holds a destination: one of each kind may be at work on it, since they write different units."""
 
 
+class BusyError(FleetError):
+    """Somebody else is at work on the destination."""
+
+
 class Lease:
     """Hold a destination; the holder counts up in a file, and who finds the count at rest may take it over.
 
@@ -31,10 +35,12 @@ class Lease:
         The destination.
     kind
         Who holds it.
+    brief
+        Whether it is held for a moment only: others wait for its end then, and are not turned away.
     """
 
-    def __init__(self, dataset: Dataset, kind: str = RUN) -> None:
-        self._dataset = dataset
+    def __init__(self, dataset: Dataset, kind: str = RUN, *, brief: bool = False) -> None:
+        self._dataset, self._brief = dataset, brief
         self._kind, self._path = kind, f"{kind}.lease"
         self._token = uuid.uuid4().hex
         self._stop = threading.Event()
@@ -48,8 +54,10 @@ class Lease:
             while time.monotonic() < deadline:
                 time.sleep(BEAT_S / 4)
                 now = self._dataset.get(self._path)
-                if now is not None and now != found:
-                    raise FleetError(
+                if now is not None and now != found and json.loads(now).get("brief"):
+                    found, deadline = now, time.monotonic() + PATIENCE_S
+                elif now is not None and now != found:
+                    raise BusyError(
                         f"{self._dataset.place.url}: another {self._kind} is at work on this destination; wait for its "
                         "end, or choose another --out"
                     )
@@ -76,7 +84,9 @@ class Lease:
             raise FleetError(self.lost)
 
     def _put(self, count: int) -> None:
-        self._dataset.put(self._path, json.dumps({"run": self._token, "count": count}).encode("ascii"))
+        self._dataset.put(
+            self._path, json.dumps({"run": self._token, "count": count, "brief": self._brief}).encode("ascii")
+        )
 
     def _beat(self) -> None:
         count = 0

@@ -85,4 +85,6 @@ def collect(
 ) -> CollectResult:
     """One round of a collector of its own."""
     with Collector(str(inbox), str(out), wanted or terms(), take=take, now=lambda: now) as collector:
-        return collector.round()
+        result = collector.round()
+        collector.sum_up()
+        return result
