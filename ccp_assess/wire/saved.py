@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from ccp_assess.errors import StateError
 Array = npt.NDArray[Any]
 
 MARK = b"ccp-assess state 1\n"
-LEVEL = 3
+LEVEL = 1
 MOST_VALUES_BYTES = 256 << 20
 _DIGEST_BYTES = 32
 _BEGIN_AGAIN = "read the capture from its beginning"
@@ -234,12 +235,19 @@ def pack(saved: Mapping[str, Any]) -> bytes:
 
 def _without_padding(rows: Array) -> Array:
     """Copy rows so that what lies between their fields is zero, not what happened to stand in memory."""
-    if rows.dtype.names is None:
-        return np.ascontiguousarray(rows)
-    clean = np.zeros(rows.shape, rows.dtype)
-    for name in rows.dtype.names:
-        clean[name] = rows[name]
-    return clean
+    whole = np.ascontiguousarray(rows)
+    if rows.dtype.names is None or not rows.size:
+        return whole
+    content = whole.reshape(-1).view(np.uint8).reshape(-1, rows.dtype.itemsize)
+    return (content & _bytes_of_fields(rows.dtype)).view(rows.dtype)
+
+
+@cache
+def _bytes_of_fields(dtype: np.dtype[Any]) -> npt.NDArray[np.uint8]:
+    mask = np.zeros(dtype.itemsize, np.uint8)
+    for field, at, *_ in (dtype.fields or {}).values():
+        mask[at : at + field.itemsize] = 0xFF
+    return mask
 
 
 def unpack(data: bytes) -> Saved:
