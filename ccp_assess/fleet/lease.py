@@ -54,7 +54,7 @@ class Lease:
             while time.monotonic() < deadline:
                 time.sleep(BEAT_S / 4)
                 now = self._dataset.get(self._path)
-                if now is not None and now != found and json.loads(now).get("brief"):
+                if now is not None and now != found and _is_brief(now):
                     found, deadline = now, time.monotonic() + PATIENCE_S
                 elif now is not None and now != found:
                     raise BusyError(
@@ -103,3 +103,10 @@ class Lease:
                 self._put(count)
             except Exception:  # noqa: BLE001, S112 - a store that answers later is asked again at the next beat
                 continue
+
+
+def _is_brief(data: bytes) -> bool:
+    try:
+        return bool(json.loads(data)["brief"])
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -233,10 +233,13 @@ def open_signed(data: bytes, keys: Mapping[str, bytes]) -> str:
         raise RefusedError("empty", "the file is empty")
     if not text.startswith("{"):
         raise RefusedError("not_json", "this is not the JSON of a signed result")
-    check_nesting(text, 1)
+    try:
+        check_nesting(text, 1)
+    except RefusedError:  # most often a result as the prober wrote it
+        raise RefusedError("not_signed", "this is no signed result; sign it with `ccp-assess fleet sign`") from None
     envelope = _json_object(text)
     if not is_signed(envelope):
-        raise RefusedError("not_signed", "this is not signed, and only signed results are taken")
+        raise RefusedError("not_signed", "this is no signed result; sign it with `ccp-assess fleet sign`")
     return _signed_text(envelope, keys)
 
 
