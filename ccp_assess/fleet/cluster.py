@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ccp_assess.fleet.certificates import check_certificate
 from ccp_assess.fleet.needs import FleetError, need
 from ccp_assess.fleet.units import PART_BYTES
 
+_ANSWER_S = 10
 _WORKERS_WAIT_S = 30
 
 
@@ -82,6 +84,11 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def dask_setup(_worker: object) -> None:
+    """Let Ctrl-C end the run alone, which then ends its workers; Dask calls this in each of them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextmanager
 def connect(engine: Engine) -> Iterator[Any]:
     """Start or find the workers.
@@ -115,6 +122,7 @@ def connect(engine: Engine) -> Iterator[Any]:
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
             silence_logs=50,
+            preload=[__name__],
         )
         with cluster, distributed.Client(cluster, set_as_default=False) as client:
             yield client
@@ -128,7 +136,7 @@ def _client_of(distributed: Any, engine: Engine, address: str) -> Any:
     check_address(address, insecure=engine.insecure)
     security = _security(distributed, engine, address)
     try:
-        client = distributed.Client(address, security=security, set_as_default=False, timeout=10)
+        client = distributed.Client(address, security=security, set_as_default=False, timeout=_ANSWER_S)
     except (OSError, TimeoutError, ValueError, RuntimeError, TypeError, AssertionError) as error:
         raise FleetError(f"{address}: {_why(error, address)}") from error
     try:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, cast
 from ccp_assess.errors import CcpAssessError, UnavailableError
 from ccp_assess.files import sha256_of_file
 from ccp_assess.fleet.dataset import Dataset
-from ccp_assess.fleet.needs import FleetError
+from ccp_assess.fleet.needs import FleetError, need
 from ccp_assess.fleet.sources import Place, SourceFile, list_source, stamp_of
 
 AHEAD_BYTES = 8 << 20
@@ -318,16 +318,19 @@ def work_folder() -> Iterator[Path]:
     Yields
     ------
     folder
-        In the temporary folder of this machine.
+        In the folder of the worker, which is removed with it however it ends; else in that for temporary files.
 
     Raises
     ------
     FleetError
         Where that cannot be used.
     """
-    place = Path(tempfile.gettempdir())
     try:
-        folder = tempfile.TemporaryDirectory(prefix="ccp-assess-fleet-")
+        place = Path(need("distributed").get_worker().local_directory)
+    except ValueError:  # not in a worker
+        place = Path(tempfile.gettempdir())
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="ccp-assess-fleet-", dir=place)
     except OSError as error:
         raise _no_room(place, error) from error
     with folder as name:
@@ -337,7 +340,7 @@ def work_folder() -> Iterator[Path]:
 def _no_room(place: Path, error: OSError) -> FleetError:
     return FleetError(
         f"{place}: the temporary folder of a worker cannot be used ({error.strerror or error}); make room there, or "
-        "start the worker with another TMPDIR"
+        "start the worker with another TMPDIR or --local-directory"
     )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -149,25 +148,35 @@ def peek(source: Place, file: SourceFile) -> Span | str:
     span
         With the first time, or one sentence why this is no capture.
     """
-    with tempfile.TemporaryDirectory(prefix="ccp-assess-fleet-") as folder:
+    try:
+        if source.local is not None:
+            origin = open_source(source.local / file.path)
+        else:
+            head = source.fs.cat_file(source.full(file.path), start=0, end=_PEEK_BYTES)
+            origin = open_source(_Head(file.path, bytes(head)))
         try:
-            if source.local is not None:
-                path = source.local / file.path
-            else:
-                path = Path(folder) / "head"
-                path.write_bytes(source.fs.cat_file(source.full(file.path), start=0, end=_PEEK_BYTES))
-            origin = open_source(str(path))
-            try:
-                reader = FileReader(origin, 0, InterfaceTable(), np.zeros((1, len(REASONS), 2), np.int64))
-                return Span(first_ns=reader.peek_first_ns(), last_ns=None)
-            finally:
-                origin.close()
-        except CcpAssessError as error:
-            return str(error).splitlines()[0].replace(str(path), file.path)
-        except FileNotFoundError:
-            return "it went away before it could be read"
-        except PermissionError:
-            return "it may not be read by this user"
+            reader = FileReader(origin, 0, InterfaceTable(), np.zeros((1, len(REASONS), 2), np.int64))
+            return Span(first_ns=reader.peek_first_ns(), last_ns=None)
+        finally:
+            origin.close()
+    except CcpAssessError as error:
+        text = str(error).splitlines()[0]
+        return text.replace(f"{source.local}/", "") if source.local is not None else text
+    except FileNotFoundError:
+        return "it went away before it could be read"
+    except PermissionError:
+        return "it may not be read by this user"
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The beginning of an object."""
+
+    name: str
+    data: bytes
+
+    def open(self) -> BinaryIO:
+        return io.BytesIO(self.data)
 
 
 def _noted(dataset: Dataset) -> dict[str, Any]:

@@ -125,7 +125,8 @@ def run_fleet(
                     total_done += todo.run()
                 except KeyboardInterrupt:
                     if say is not None:
-                        say(f"{len(records)} of {len(plan.units)} units are done; the same command goes on")
+                        words = f"{len(records)} of {len(plan.units)} units are done, and the parts read of others kept"
+                        say(f"{words}; the same command goes on")
                     raise
             elif not join_shared(dataset, plan):
                 break

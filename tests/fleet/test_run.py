@@ -9,6 +9,7 @@ from fleet_sources import cut_in_files, local_scheduler, make_source, shifted, t
 
 from ccp_assess.assess.captures import assess_captures
 from ccp_assess.errors import CcpAssessError
+from ccp_assess.fleet import cluster, lease
 from ccp_assess.fleet.cluster import Engine, check_address
 from ccp_assess.fleet.dataset import Dataset
 from ccp_assess.fleet.lease import Lease
@@ -147,7 +148,10 @@ def test_two_runs_at_once_on_one_destination_are_told_apart(tmp_path: Path) -> N
     assert not (tmp_path / "out" / "run.lease").exists()
 
 
-def test_a_lease_left_by_a_killed_run_is_taken_over_whatever_its_clock_said(tmp_path: Path) -> None:
+def test_a_lease_left_by_a_killed_run_is_taken_over_whatever_its_clock_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "PATIENCE_S", 1.0)
     source = make_source(tmp_path / "acme", sites=1, days=1)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "run.lease").write_text(json.dumps({"run": "gone", "count": 7}))
@@ -188,7 +192,8 @@ def test_a_scheduler_in_the_clear_on_another_machine_is_refused(address: str) ->
         check_address(address, insecure=False)
 
 
-def test_a_scheduler_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_scheduler_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_ANSWER_S", 1)
     source = make_source(tmp_path / "acme", sites=1, days=1)
     with pytest.raises(CcpAssessError, match="no scheduler answers"):
         run_fleet(str(source), str(tmp_path / "out"), Engine(scheduler="tcp://127.0.0.1:1"))
