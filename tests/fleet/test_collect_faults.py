@@ -293,12 +293,14 @@ def test_a_bucket_is_dropped_into_by_presigned_addresses_and_collected_into_anot
     tmp_path: Path, endpoint: str
 ) -> None:
     import boto3
+    from botocore.config import Config
 
     from ccp_assess.errors import ProbeError
     from ccp_assess.probe.drop import drop as hand_over
     from ccp_assess.probe.signed import signed_file
 
-    client = boto3.client("s3", endpoint_url=endpoint)
+    # conditional writes need Signature Version 4
+    client = boto3.client("s3", endpoint_url=endpoint, config=Config(signature_version="s3v4"))
     for name in ("drops", "store"):
         client.create_bucket(Bucket=name)
     for number in range(20):
