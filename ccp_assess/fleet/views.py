@@ -1,8 +1,9 @@
 """Ready views over the dataset, in SQL; percentiles are exact, nearest rank.
 
 Sorting a hundred million values costs gigabytes. How often each value stands in the one-second series was counted once
-(`ccp_assess.fleet.counting`), and the counts of a few thousand values are walked: the same answer for a fraction of the
-work. What was not counted yet is counted when it is asked for.
+(`ccp_assess.fleet.counting`). A first look at these counts, by steps of 0.32 ms, tells in which step a percentile is;
+a second one, at the values of that step alone, tells which value it is: the same answer for a fraction of the work.
+What was not counted yet is counted when it is asked for.
 """
 
 # ruff: noqa: S608, ISC004  (the SQL is put together of our own names alone; pieces of a sentence stand on lines)
@@ -15,6 +16,7 @@ COUNTED_COLUMNS = ("measure", "value_10us", "seconds", "packets", "lost", "late"
 """Columns of a table of counts beside those that it is divided by."""
 
 _PERCENTS = (50, 95)
+_STEP = 32
 _SUMS = ", ".join(f"sum({name})::bigint as {name}" for name in COUNTED_COLUMNS[2:])
 
 
@@ -61,6 +63,13 @@ def _quality(keys: str, counts: str) -> str:
     sql
         A select.
     """
+    names = keys.split(", ")
+
+    def same(one: str, other: str) -> str:
+        return " and ".join(f"{one}.{name} is not distinct from {other}.{name}" for name in names)
+
+    def is_in_step(percent: int) -> str:
+        return f"((up_to - seconds) * 100 < {percent} * known and up_to * 100 >= {percent} * known)"
 
     def percentiles(measure: str, name: str) -> str:
         return ", ".join(
@@ -69,28 +78,47 @@ def _quality(keys: str, counts: str) -> str:
             for percent in _PERCENTS
         )
 
-    def of_jitter(name: str) -> str:
+    def total(name: str) -> str:
         return f"sum({name}) filter (where measure = 'jitter')"
+
+    def known(measure: str) -> str:
+        return f"sum(seconds) filter (where measure = '{measure}' and step is not null)::bigint"
 
     over = f"partition by {keys}, measure"
     return f"""
-select {keys}, {", ".join(f"{of_jitter(name)}::bigint as {name}" for name in ("seconds", "packets", "lost"))},
-  round(100.0 * {of_jitter("lost")} / nullif({of_jitter("packets")} + {of_jitter("lost")}, 0), 4) as loss_pct,
-  round(100.0 * {of_jitter("late")} / nullif({of_jitter("packets")}, 0), 4) as late_pct,
-  {percentiles("jitter", "jitter")},
-  {percentiles("rtt_media", "rtt")},
-  max(known) filter (where measure = 'rtt_media')::bigint as rtt_n,
-  {percentiles("rtt_relay", "rtt_relay")},
-  max(known) filter (where measure = 'rtt_relay')::bigint as rtt_relay_n
-from (
-  select *, sum(seconds) over ({over} order by value_10us nulls last) as up_to,
-    sum(seconds) filter (where value_10us is not null) over ({over}) as known
-  from (select {keys}, measure, value_10us, {_SUMS} from {counts} group by all))
-group by {keys}
+with counts as not materialized (select * from {counts}),
+steps as materialized (
+  select {keys}, measure, value_10us // {_STEP} as step, {_SUMS} from counts group by all),
+reached as (
+  select *, sum(seconds) over ({over} order by step nulls last) as up_to,
+    sum(seconds) filter (where step is not null) over ({over}) as known
+  from steps),
+wanted as (
+  select {keys}, measure, step, up_to - seconds as below, known from reached
+  where step is not null and ({" or ".join(is_in_step(percent) for percent in _PERCENTS)})),
+single as (
+  select {", ".join(f"wanted.{name}" for name in names)}, wanted.measure, below, known, value_10us,
+    sum(counts.seconds)::bigint as seconds
+  from counts join wanted on {same("counts", "wanted")} and counts.measure = wanted.measure
+    and counts.value_10us // {_STEP} = wanted.step
+  group by all),
+walked as (select *, below + sum(seconds) over ({over}, below order by value_10us) as up_to from single),
+found as (
+  select {keys}, {percentiles("jitter", "jitter")}, {percentiles("rtt_media", "rtt")},
+    {percentiles("rtt_relay", "rtt_relay")}
+  from walked group by {keys}),
+totals as (
+  select {keys}, {", ".join(f"{total(name)}::bigint as {name}" for name in ("seconds", "packets", "lost"))},
+    round(100.0 * {total("lost")} / nullif({total("packets")} + {total("lost")}, 0), 4) as loss_pct,
+    round(100.0 * {total("late")} / nullif({total("packets")}, 0), 4) as late_pct,
+    {known("rtt_media")} as rtt_n, {known("rtt_relay")} as rtt_relay_n
+  from steps group by {keys})
+select totals.* exclude (rtt_n, rtt_relay_n), found.* exclude ({keys}), rtt_n, rtt_relay_n
+from totals left join found on {same("totals", "found")}
 """
 
 
-_PROVIDER_OF_SITE = """(
+_PROVIDERS = """providers as materialized (
   select client, site_id, coalesce(said.provider, 'AS' || seen.provider_asn) as provider
   from (select client, site_id, max(provider) as provider from sites group by all) said
   full join (
@@ -99,7 +127,7 @@ _PROVIDER_OF_SITE = """(
 
 _WITH_PROVIDER = f"""(
   select coalesce(provider, 'unknown') as provider, {", ".join(COUNTED_COLUMNS)}
-  from site_counts left join {_PROVIDER_OF_SITE} using (client, site_id))"""
+  from site_counts left join providers using (client, site_id))"""
 
 VIEWS: dict[str, tuple[str, str]] = {
     "worst_sites": (
@@ -117,7 +145,7 @@ VIEWS: dict[str, tuple[str, str]] = {
     ),
     "by_provider": (
         "the same by provider: column `provider` of sites.csv, else the first network on the path of the probes",
-        f"select * from ({_quality('provider', _WITH_PROVIDER)}) order by provider",
+        f"with {_PROVIDERS} select * from ({_quality('provider', _WITH_PROVIDER)}) order by provider",
     ),
     "by_region": (
         "the same by Region of the call, for each client",
@@ -189,10 +217,11 @@ _THAT_DAY = counted("client, site_id, time < since::timestamp as is_before", f"(
 _AROUND = f"""(
   select client, site_id, day < {_SINCE_DAY} as is_before, {", ".join(COUNTED_COLUMNS)}
   from site_counts where day <> {_SINCE_DAY}
-  union all {_THAT_DAY})"""
+  union all from that_day)"""
 
 BEFORE_AFTER = f"""
 create macro before_after(since) as table
+with that_day as materialized ({_THAT_DAY})
 select client, site_id, case when is_before then 'before' else 'after' end as period,
   * exclude (client, site_id, is_before)
 from ({_quality("client, site_id, is_before", _AROUND)})
