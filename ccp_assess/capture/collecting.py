@@ -457,7 +457,7 @@ def _captures(
                 compression=reader.source.compression,
                 link_types=tuple(link_name(kind) for kind in types),
                 packets=int(own["frames"].sum()),
-                bytes=reader.read_bytes,
+                bytes=reader.read_bytes if reader.damaged_at is None else reader.damaged_at,
                 first_ns=int(used["first_ns"].min()) if len(used) else None,
                 last_ns=int(used["last_ns"].max()) if len(used) else None,
                 snaplen_cut=int(own["cut"].sum()),

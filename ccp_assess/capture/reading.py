@@ -148,6 +148,7 @@ class FileReader:
         self.skips = skips
         self.ended_early: str | None = None
         self.name_records: list[tuple[str, str]] = []
+        self.damaged_at: int | None = None
         self.at_end = False
         self.read_bytes = 0
         self.first_ns: int | None = None
@@ -165,6 +166,7 @@ class FileReader:
             "damage": self.source.damage,
             "format": self.format,
             "ended_early": self.ended_early,
+            "damaged_at": self.damaged_at,
             "at_end": self.at_end,
             "first_ns": self.first_ns,
             "name_records": self.name_records,
@@ -203,6 +205,7 @@ class FileReader:
         self.format = "pcap" if saved.text("format") == "pcap" else "pcapng"
         self.source.damage = saved.optional_text("damage")
         self.ended_early = saved.optional_text("ended_early")
+        self.damaged_at = saved.optional_integer("damaged_at", 0, 1 << 62)
         self.at_end = saved.flag("at_end")
         self.first_ns = saved.optional_integer("first_ns", -(1 << 63), 1 << 63)
         self.name_records = [(address, name) for address, name in saved.rows("name_records", str, str, most=MOST_NAMES)]
@@ -546,7 +549,7 @@ class FileReader:
     def _stop(self, why: str, damaged_at: int | None = None) -> None:
         # How much was read beyond a damage depends on the size of the blocks, and nothing that is told may.
         if damaged_at is not None:
-            self.read_bytes = damaged_at
+            self.damaged_at = damaged_at
         elif self.source.damage and self.source.damage not in why:
             why = f"{why} ({self.source.damage})"
         self.ended_early = self.ended_early or why

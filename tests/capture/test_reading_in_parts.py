@@ -185,6 +185,7 @@ def several(tmp_path: Path) -> list[Path]:
         "notes.txt": b"no capture",
         "cut.pcap": pcap(Speech(ssrc=5, count=900).frames(src="10.9.9.9"))[:-700],
         "empty.pcap": pcap([]),
+        "bent.pcap": pcap(frames[:40]) + b"\xff" * 30_000,
         "back.pcap": pcap(frames[200:260] + frames[100:200]),
     }
     for name, content in contents.items():
