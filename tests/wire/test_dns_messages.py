@@ -90,3 +90,9 @@ def test_any_bytes_give_a_message_or_our_error(data):
         except ParseError:
             continue
         assert all(record.name.isascii() for record in parsed.answers)
+
+
+def test_the_same_question_keeps_its_own_identifier():
+    first, second = (dns.parse_message(dns.build_query("a.example", "A", number)) for number in (7, 0xFFFE))
+    assert (first.message_id, second.message_id) == (7, 0xFFFE)
+    assert first.questions == second.questions

@@ -1,0 +1,19 @@
+"""The collector of cyclic garbage rests while records are made, and is afterwards as it was."""
+
+import gc
+
+import pytest
+
+from ccp_assess.memory import collector_at_rest
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_the_collector_is_afterwards_as_it_was(was_on):
+    (gc.enable if was_on else gc.disable)()
+    try:
+        with pytest.raises(ValueError, match="broken off"), collector_at_rest():
+            assert not gc.isenabled()
+            raise ValueError("broken off")
+        assert gc.isenabled() is was_on
+    finally:
+        gc.enable()
