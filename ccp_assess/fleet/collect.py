@@ -170,21 +170,30 @@ class Collector:
         self._ledger, self._quarantine = Ledger(records.values()), Quarantine(self._dataset)
         self._settled.clear()
         self._adds_up = False
-        for path in self._store.orphans(records.values()):
-            data = self._dataset.get(path) or b""
+        for portion in _portions(self._store.orphans(records.values())):
+            self._lease.check()
+            self._adopt(portion, result)
+
+    def _adopt(self, portion: Sequence[Dropped], result: CollectResult) -> None:
+        """Make rows of evidence that no record names; where all of it is known by other evidence it is not needed."""
+        found: list[Accepted] = []
+        needless: list[str] = []
+        for path, data in self._dataset.get_many([one.path for one in portion]):
             try:
-                self._adopt(path, data, result)
+                accepted = self._accept(data or b"", read_dropped(data or b"", self._terms, now=self._now()))
             except RefusedError as refusal:  # such as signed with a key that is not given now: it stays as it is
                 result.refuse(path, refusal, kept=True)
-
-    def _adopt(self, path: str, data: bytes, result: CollectResult) -> None:
-        """Make rows of evidence that no record names; where all of it is known by other evidence it is not needed."""
-        accepted = self._accept(data, read_dropped(data, self._terms, now=self._now()))
-        if accepted is not None:
-            self._store.add([accepted], self._terms)
-            self._count(accepted, result)
-        if accepted is None or accepted.evidence != path:
-            self._dataset.remove(path)
+                continue
+            if accepted is not None:
+                found.append(accepted)
+                self._count(accepted, result)
+            if accepted is None or accepted.evidence != path:
+                needless.append(path)
+        self._store.add(found, self._terms)
+        kept = {accepted.evidence for accepted in found}
+        for path in needless:
+            if path not in kept:
+                self._dataset.remove(path)
 
     def round(self, progress: Progress | None = None) -> CollectResult:
         """Go through the inbox once.
@@ -209,7 +218,7 @@ class Collector:
             self._begin(result)
         found = [one for one in self._inbox.files() if (one.path, one.size, one.stamp) not in self._settled]
         done = 0
-        for portion in _portions(found, self._terms.most_bytes):
+        for portion in _portions(found):
             self._lease.check()
             self._portion(portion, result)
             done += len(portion)
@@ -337,17 +346,16 @@ class Collector:
         return changed_s is not None and abs(self._now().timestamp() - changed_s) < PATIENCE_S
 
 
-def _portions(files: Sequence[Dropped], most_bytes: int) -> Iterator[list[Dropped]]:
-    """Divide the inbox, so that no more than one portion is held in memory."""
+def _portions(files: Sequence[Dropped]) -> Iterator[list[Dropped]]:
+    """Divide files, so that no more than one portion is held in memory."""
     portion: list[Dropped] = []
     size = 0
     for one in files:
-        own = min(one.size, most_bytes)
-        if portion and (len(portion) >= _PORTION_FILES or size + own > _PORTION_BYTES):
+        if portion and (len(portion) >= _PORTION_FILES or size + one.size > _PORTION_BYTES):
             yield portion
             portion, size = [], 0
         portion.append(one)
-        size += own
+        size += one.size
     if portion:
         yield portion
 

@@ -18,7 +18,8 @@ from typing import Any, Literal
 
 from ccp_assess.errors import CcpAssessError
 from ccp_assess.fleet.collect_documents import Document, Terms, document_of
-from ccp_assess.fleet.dataset import COLLECTED, FORMAT, Dataset, parse_record, part_path, record_path
+from ccp_assess.fleet.collect_inbox import Dropped
+from ccp_assess.fleet.dataset import COLLECTED, FORMAT, UNITS, Dataset, parse_record, part_path, record_path
 from ccp_assess.fleet.rows import parquet_bytes, sha256_of, table_of_rows
 from ccp_assess.fleet.schema import TABLES, arrow_schema
 from ccp_assess.probe.signed import RefusedError
@@ -187,19 +188,34 @@ class CollectedStore:
             )
         return table_of_rows("probes", rows, first["client"], first["site_id"])
 
-    def orphans(self, records: Iterable[dict[str, Any]]) -> list[str]:
+    def orphans(self, records: Iterable[dict[str, Any]]) -> list[Dropped]:
         """List evidence that no record names: a collector was killed, or a record was lost, before or after."""
         named = {entry["path"] for record in records for entry in record["files"]}
-        return [path for path in self.dataset.names(EVIDENCE) if path not in named]
+        listed = self.dataset.listed(EVIDENCE)
+        return [
+            Dropped(path=path, size=file.size, stamp="", changed_s=file.time)
+            for path, file in listed.items()
+            if path not in named and not _is_draft(path)
+        ]
 
     def leftovers(self, records: Iterable[dict[str, Any]]) -> list[str]:
-        """List the collector's parts that no record names: replaced, or left by one that was killed.
+        """List the collector's parts that no record names, and drafts: replaced, or left by one that was killed.
 
-        They are not removed at once, since whoever asks a question may be reading them.
+        Parts are not removed when they are replaced, since whoever asks a question may be reading them.
         """
         named = {part["path"] for record in records for part in record["parts"]}
-        mine = (path for path in self.dataset.names("probes") if path.rpartition("/")[2].startswith(COLLECTED))
-        return [path for path in mine if path not in named]
+        found = [path for folder in (EVIDENCE, QUARANTINE) for path in self.dataset.names(folder) if _is_draft(path)]
+        for folder in ("probes", UNITS):
+            for path in self.dataset.names(folder):
+                is_ours = path.rpartition("/")[2].lstrip(".").startswith(COLLECTED)
+                if is_ours and (_is_draft(path) or (folder != UNITS and path not in named)):
+                    found.append(path)
+        return found
+
+
+def _is_draft(path: str) -> bool:
+    """Tell a file that was being written when its program was killed."""
+    return path.rpartition("/")[2].startswith(".")
 
 
 def unit_key(client: str, site_id: str, day: str) -> str:

@@ -246,6 +246,22 @@ def test_a_record_that_was_lost_is_made_of_the_evidence_again(tmp_path: Path) ->
     assert tree(tmp_path / "out") == calm
 
 
+def test_drafts_of_a_collector_that_was_killed_are_no_evidence_and_leave(tmp_path: Path) -> None:
+    for number in range(3):
+        drop(tmp_path / "in", f"{number}.json", document(number))
+    collect(tmp_path / "in", tmp_path / "out", take=True)
+    calm = tree(tmp_path / "out")
+    for name, data in calm.items():
+        if name.startswith(("collected/", "probes/", "units/")):
+            path = tmp_path / "out" / name
+            (path.parent / f".{path.name}.k3j2").write_bytes(data)  # killed after the last byte
+            (path.parent / f".{path.name}.p9x1").write_bytes(data[:-7])
+    for path in (tmp_path / "out" / "units").glob("*.json"):  # and before any record
+        path.unlink()
+    collect(tmp_path / "in", tmp_path / "out")
+    assert tree(tmp_path / "out") == calm
+
+
 def test_evidence_that_is_not_what_was_accepted_makes_no_rows(tmp_path: Path) -> None:
     drop(tmp_path / "in", "a.json", document(3))
     collect(tmp_path / "in", tmp_path / "out", take=True)

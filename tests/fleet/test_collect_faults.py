@@ -227,7 +227,7 @@ def test_collectors_killed_at_random_moments_cost_nothing_in_the_end(tmp_path: P
         process = subprocess.Popen(command(tmp_path / "in", tmp_path / "out", tmp_path / "key"), stdout=subprocess.PIPE)
         while process.poll() is None and not (tmp_path / "out" / "collector.lease").exists():
             time.sleep(0.01)
-        time.sleep(chance.uniform(0.0, 1.5))
+        time.sleep(chance.uniform(0.0, 0.4))
         process.kill()
         process.communicate()
         (tmp_path / "out" / "collector.lease").unlink(missing_ok=True)  # its patience is tested elsewhere
