@@ -7,13 +7,17 @@ import pytest
 from ccp_assess.memory import collector_at_rest
 
 
+@collector_at_rest()
+def broken_off():
+    raise ValueError(f"broken off, collector on: {gc.isenabled()}")
+
+
 @pytest.mark.parametrize("was_on", [True, False])
 def test_the_collector_is_afterwards_as_it_was(was_on):
     (gc.enable if was_on else gc.disable)()
     try:
-        with pytest.raises(ValueError, match="broken off"), collector_at_rest():
-            assert not gc.isenabled()
-            raise ValueError("broken off")
+        with pytest.raises(ValueError, match="collector on: False"):
+            broken_off()
         assert gc.isenabled() is was_on
     finally:
         gc.enable()
