@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import typer
+
+if TYPE_CHECKING:
+    from ccp_assess.fleet.store import Stream
+
+_WIDTHS_FROM = 1_000
+"""Rows of a table on the terminal that decide how wide its columns are."""
 
 
 def query(
@@ -10,12 +21,12 @@ def query(
     store: str = typer.Option(".", "--store", help="Folder or bucket of the dataset."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
     as_csv: bool = typer.Option(False, "--csv", help="Print CSV."),
+    out: Path | None = typer.Option(None, "--out", help="Write the answer to this .parquet or .csv file."),
 ) -> None:
     """Ask the dataset of `fleet run` in SQL; `select * from worst_sites` is a good first question."""
     import atexit
     import gc
 
-    from ccp_assess.cli.output import print_json
     from ccp_assess.fleet.store import Store, describe
 
     atexit.unregister(gc.freeze)  # the database's binding wants to be taken apart at the end, and says so loudly
@@ -23,27 +34,38 @@ def query(
         for name, told in describe():
             typer.echo(f"{name}: {told}")
         return
-    if as_json and as_csv:
-        raise typer.BadParameter("choose one of --json and --csv", param_hint="--csv")
-    with Store(store) as opened:
-        answer = opened.ask(sql)
-    rows = [{name: _plain(value) for name, value in row.items()} for row in answer.to_rows()]
-    if as_json:
-        print_json(rows)
-    elif as_csv:
-        _print_csv(answer.columns, rows)
-    else:
-        _print_table(answer.columns, rows)
+    if as_json + as_csv + (out is not None) > 1:
+        raise typer.BadParameter("choose one of --json, --csv and --out", param_hint="--csv")
+    if out is not None and out.suffix.lower() not in {".parquet", ".csv"}:
+        raise typer.BadParameter("its name must end in .parquet or .csv", param_hint="--out")
+    with Store(store) as opened, opened.stream(sql) as answer:
+        if out is not None:
+            typer.echo(f"{_write(answer, out)} rows in {out}")
+        elif as_json:
+            _print_json(answer)
+        elif as_csv:
+            _print_csv(answer)
+        else:
+            _print_table(answer)
+
+
+def _rows(answer: Stream) -> Iterator[list[object]]:
+    from ccp_assess.fleet.store import rows_of
+
+    return ([_plain(value) for value in row] for batch in answer.batches for row in rows_of(batch))
 
 
 def _plain(value: object) -> object:
     """Write instants as RFC 3339 and whatever else JSON does not know as text."""
-    from datetime import datetime
+    from datetime import UTC, datetime
+    from decimal import Decimal
 
     if isinstance(value, datetime):
-        return value.isoformat() + "Z"
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z" if value.tzinfo else value.isoformat() + "Z"
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, Decimal):
+        return float(value)
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
@@ -51,36 +73,80 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-def _print_csv(columns: tuple[str, ...], rows: list[dict[str, object]]) -> None:
-    import csv
+def _print_json(answer: Stream) -> None:
+    """Print a list of objects, one a line, as they come."""
+    import json
     import sys
 
-    from ccp_assess.cli.output import printable
+    from ccp_assess.cli.output import jsonable
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow([printable(name) for name in columns])
-    for row in rows:
-        writer.writerow(["" if value is None else _safe(value) for value in row.values()])
+    mark = "["
+    for row in _rows(answer):
+        text = json.dumps(jsonable(dict(zip(answer.columns, row, strict=True))), allow_nan=False)
+        sys.stdout.write(f"{mark}\n {text}")
+        mark = ","
+    sys.stdout.write("[]\n" if mark == "[" else "\n]\n")
+
+
+def _print_csv(answer: Stream) -> None:
+    import sys
+
+    _write_csv(sys.stdout, answer.columns, _rows(answer))
+
+
+def _write_csv(file: Any, names: Iterable[str], rows: Iterable[list[object]]) -> int:
+    import csv
+
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([_safe(name) for name in names])
+    count = 0
+    for count, row in enumerate(rows, 1):  # noqa: B007 - told at the end
+        writer.writerow(["" if value is None else _safe(value) for value in row])
+    return count
 
 
 def _safe(value: object) -> object:
     """Keep a spreadsheet from taking hostile text for a formula."""
     from ccp_assess.cli.output import printable
 
-    if not isinstance(value, str):
+    if isinstance(value, bool | int | float):
         return value
-    text = printable(value)
+    text = printable(str(value))
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
-def _print_table(columns: tuple[str, ...], rows: list[dict[str, object]]) -> None:
+def _write(answer: Stream, path: Path) -> int:
+    """Write the answer to a file that appears whole or not at all; return how many rows it has."""
+    import io
+
+    from ccp_assess.files import whole_file
+
+    with whole_file(path) as file:
+        if path.suffix.lower() == ".csv":
+            text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+            count = _write_csv(text, answer.columns, _rows(answer))
+            text.detach()
+            return count
+        import pyarrow.parquet as pq
+
+        count = 0
+        with pq.ParquetWriter(file, answer.schema, compression="zstd") as writer:
+            for batch in answer.batches:
+                writer.write_batch(batch)
+                count += batch.num_rows
+    return count
+
+
+def _print_table(answer: Stream) -> None:
     from ccp_assess.cli.output import printable
 
-    cells = [["" if value is None else printable(_shown(value)) for value in row.values()] for row in rows]
-    names = [printable(name) for name in columns]
-    widths = [max([len(name), *(len(row[number]) for row in cells)]) for number, name in enumerate(names)]
-    for line in (names, *cells):
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    rows = _rows(answer)
+    cells = (["" if value is None else printable(_shown(value)) for value in row] for row in rows)
+    first = [[printable(name) for name in answer.columns], *islice(cells, _WIDTHS_FROM)]
+    widths = [max(len(row[number]) for row in first) for number in range(len(answer.columns))]
+    for some in (first, cells):
+        for line in some:
+            typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _shown(value: object) -> str:

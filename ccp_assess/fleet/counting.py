@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ccp_assess.fleet.schema import MEASURES, arrow_schema
+from ccp_assess.fleet.schema import MEASURES, STEP_10US, arrow_schema
 
 _SUMS = ("packets", "lost", "late")
 _Whole = npt.NDArray[np.int64]
@@ -37,7 +37,7 @@ def count_values(parts: Iterable[Any]) -> dict[str, Any]:
     Returns
     -------
     counts
-        Tables ``site_counts`` (part after part) and ``hour_counts``, the same for the same parts.
+        Tables ``site_counts`` and ``site_steps`` (part after part) and ``hour_counts``, the same for the same parts.
     """
     sites: list[tuple[dict[str, Any], Sequence[str | None], str, _Counts]] = []
     hours: dict[tuple[Any, Any, str], list[_Counts]] = defaultdict(list)
@@ -52,7 +52,12 @@ def count_values(parts: Iterable[Any]) -> dict[str, Any]:
                 by_region, by_hour = _key(above // 24, value), _key(above % 24, value)
                 sites.append((owner, regions, measure, _added_up(by_region, sums)))
                 hours[owner["client"], owner["day"], measure].append(_added_up(by_hour, sums))
-    return {"site_counts": _site_table(sites), "hour_counts": _hour_table(hours)}
+    steps = [(*rest, _in_steps(counts)) for *rest, counts in sites]
+    return {
+        "site_counts": _site_table("site_counts", sites),
+        "site_steps": _site_table("site_steps", steps),
+        "hour_counts": _hour_table(hours),
+    }
 
 
 def _key(above: _Whole, value: _Whole) -> _Whole:
@@ -91,14 +96,21 @@ def _added_up(keys: _Whole, sums: _Whole) -> _Counts:
     return ordered[first], np.add.reduceat(sums[:, order], first, axis=1)
 
 
-def _site_table(counted: list[tuple[dict[str, Any], Sequence[str | None], str, _Counts]]) -> Any:
+def _in_steps(counts: _Counts) -> _Counts:
+    keys, sums = counts
+    value = (keys & (2**_BITS - 1)) + _LEAST
+    step = np.where(value == _UNKNOWN, _UNKNOWN, np.trunc(value / STEP_10US).astype(np.int64))
+    return _added_up(_key(keys >> _BITS, step - _LEAST), sums)
+
+
+def _site_table(name: str, counted: Iterable[tuple[Any, ...]]) -> Any:
     import pyarrow as pa  # noqa: PLC0415 - see above
 
     tables = []
     for owner, regions, measure, (keys, sums) in counted:
         region = pa.array(regions, pa.string()).take(pa.array(keys >> _BITS))
-        tables.append(_table("site_counts", keys, sums, {**owner, "measure": measure, "region_code": region}))
-    return pa.concat_tables([arrow_schema("site_counts").empty_table(), *tables])
+        tables.append(_table(name, keys, sums, {**owner, "measure": measure, "region_code": region}))
+    return pa.concat_tables([arrow_schema(name).empty_table(), *tables])
 
 
 def _hour_table(counted: dict[tuple[Any, Any, str], list[_Counts]]) -> Any:
@@ -119,7 +131,7 @@ def _table(name: str, keys: _Whole, sums: _Whole, others: dict[str, Any]) -> Any
     value = (keys & (2**_BITS - 1)) + _LEAST
     columns = {
         **others,
-        "value_10us": pa.array(value, mask=value == _UNKNOWN),
+        "step" if name == "site_steps" else "value_10us": pa.array(value, mask=value == _UNKNOWN),
         "seconds": sums[0],
         **dict(zip(_SUMS, sums[1:] if len(sums) > 1 else [None] * len(_SUMS), strict=True)),
     }

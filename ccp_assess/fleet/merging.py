@@ -30,6 +30,9 @@ BATCH_BYTES = 64 << 20
 """Parts of a month are merged up to this size, else those of a day; a larger part stays by itself."""
 
 INDEX = "index.json"
+INDEX_FORMAT = f"{FORMAT}.2"
+"""Of what is merged and counted; another one is made anew of the parts."""
+
 FOLDER = "merged"
 
 
@@ -54,7 +57,7 @@ class Batch:
     @cached_property
     def key(self) -> str:
         """Name: a hash of what it is made of."""
-        text = json.dumps([FORMAT, self.table, [(path, digest) for path, _, digest in self.parts]])
+        text = json.dumps([INDEX_FORMAT, self.table, [(path, digest) for path, _, digest in self.parts]])
         return sha256_of(text.encode("utf-8"))[:24]
 
     @property
@@ -214,7 +217,7 @@ def read_index(dataset: Dataset) -> Index:
     """
     try:
         found = json.loads(dataset.get(INDEX) or b"{}")
-        if found.get("format") != FORMAT:
+        if found.get("format") != INDEX_FORMAT:
             return Index(units=None, entries={})
         return Index(units=str(found["units"]), entries={str(entry["key"]): entry for entry in found["entries"]})
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -354,7 +357,7 @@ def write_index(dataset: Dataset, records: Iterable[dict[str, Any]], entries: It
     """
     units = dataset.write_records(records)
     ordered = sorted(entries, key=lambda entry: (entry["table"], entry["key"]))
-    dataset.put(INDEX, json_bytes({"format": FORMAT, "units": units, "entries": ordered}))
+    dataset.put(INDEX, json_bytes({"format": INDEX_FORMAT, "units": units, "entries": ordered}))
     named = {file["path"] for entry in ordered for file in entry["files"]}
     for path in dataset.names(FOLDER):
         if path not in named:

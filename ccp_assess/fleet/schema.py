@@ -62,6 +62,11 @@ COUNTS: dict[str, dict[str, str]] = {
         "region_code": "text", "measure": "text", "value_10us": "small",
         "seconds": "integer", "packets": "integer", "lost": "integer", "late": "integer",
     },
+    "site_steps": KEY
+    | {
+        "region_code": "text", "measure": "text", "step": "small",
+        "seconds": "integer", "packets": "integer", "lost": "integer", "late": "integer",
+    },
     "hour_counts": {
         "client": "text", "day": "day", "hour_utc": "small", "measure": "text", "value_10us": "small",
         "seconds": "integer", "packets": "integer", "lost": "integer", "late": "integer",
@@ -73,6 +78,9 @@ Whatever needs the order of the values alone, such as an exact percentile, needs
 times shorter. ``measure`` is a key of `MEASURES`; ``packets``, ``lost`` and ``late`` are sums, beside jitter only, so
 that none is counted twice. Rows with the same value may be many: add up ``seconds``.
 """
+
+STEP_10US = 32
+"""Values from one step to the next: ``step`` is the value divided by this, rounded towards zero [10 µs]."""
 
 MEASURES = {"jitter": "jitter_10us", "rtt_media": "rtt_media_10us", "rtt_relay": "rtt_relay_10us"}
 """What is counted → its column of the one-second series; of the round trips only those that are known."""

@@ -14,7 +14,7 @@ from ccp_assess.fleet.merging import files_to_read
 from ccp_assess.fleet.needs import FleetError, need
 from ccp_assess.fleet.schema import COUNTS, TABLES
 from ccp_assess.fleet.sources import open_place
-from ccp_assess.fleet.views import BEFORE_AFTER, COUNTED_COLUMNS, SECONDS_MS, VIEWS, counted
+from ccp_assess.fleet.views import BEFORE_AFTER, COUNTED_COLUMNS, IN_STEPS, SECONDS_MS, VIEWS, counted
 
 MEMORY_LIMIT_MB = 1_500
 BATCH_ROWS = 20_000
@@ -207,7 +207,8 @@ class Store:
             if [str(statement.type).rpartition(".")[2] for statement in statements] != ["SELECT"]:
                 raise FleetError("one select is understood at a time; a store is only read")
             # What writes may stand beside a select at its top only, and this is not its top.
-            inside = self._connection.sql(f"select * from (\n{statements[0].query}\n) as answer")  # noqa: S608 - see above
+            alone = statements[0].query.rstrip().rstrip(";")
+            inside = self._connection.sql(f"select * from (\n{alone}\n) as answer")  # noqa: S608 - see above
             reader = self._patiently(lambda: inside.to_arrow_reader(BATCH_ROWS))
 
         def batches() -> Iterator[Any]:
@@ -260,9 +261,9 @@ def _from_files(base: str, paths: Sequence[str], columns: Mapping[str, str]) -> 
 
 def _count_now(columns: Mapping[str, str], series: str) -> str:
     """Write a select of counts over what was not counted yet."""
-    keys = [name for name in columns if name not in COUNTED_COLUMNS]
+    keys = [name for name in columns if name not in (*COUNTED_COLUMNS, "step")]
     written = ", ".join("hour(time)::integer as hour_utc" if name == "hour_utc" else name for name in keys)
-    listed = ", ".join(columns)
+    listed = ", ".join(IN_STEPS if name == "step" else name for name in columns)
     return f"select {listed} from ({counted(written, f'({series})')})"  # noqa: S608 - names of our own
 
 

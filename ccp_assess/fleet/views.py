@@ -10,14 +10,16 @@ What was not counted yet is counted when it is asked for.
 
 from __future__ import annotations
 
-from ccp_assess.fleet.schema import MEASURES
+from ccp_assess.fleet.schema import MEASURES, STEP_10US
 
 COUNTED_COLUMNS = ("measure", "value_10us", "seconds", "packets", "lost", "late")
 """Columns of a table of counts beside those that it is divided by."""
 
 _PERCENTS = (50, 95)
-_STEP = 32
 _SUMS = ", ".join(f"sum({name})::bigint as {name}" for name in COUNTED_COLUMNS[2:])
+
+
+IN_STEPS = f"value_10us // {STEP_10US} as step"
 
 
 def counted(keys: str, series: str) -> str:
@@ -48,7 +50,7 @@ def counted(keys: str, series: str) -> str:
     return " union all ".join(select(measure, column) for measure, column in MEASURES.items())
 
 
-def _quality(keys: str, counts: str) -> str:
+def _quality(keys: str, counts: str, steps: str | None = None) -> str:
     """Loss, jitter and round trips of received audio per key.
 
     Parameters
@@ -57,12 +59,15 @@ def _quality(keys: str, counts: str) -> str:
         Names of the answer's keys.
     counts
         What stands after ``from``: counts with the keys as columns.
+    steps
+        The same for counts by step; ``None`` to add them up from the others.
 
     Returns
     -------
     sql
         A select.
     """
+    steps = steps or f"(select *, {IN_STEPS} from {counts})"
     names = keys.split(", ")
 
     def same(one: str, other: str) -> str:
@@ -88,7 +93,7 @@ def _quality(keys: str, counts: str) -> str:
     return f"""
 with counts as not materialized (select * from {counts}),
 steps as materialized (
-  select {keys}, measure, value_10us // {_STEP} as step, {_SUMS} from counts group by all),
+  select {keys}, measure, step, {_SUMS} from {steps} group by all),
 reached as (
   select *, sum(seconds) over ({over} order by step nulls last) as up_to,
     sum(seconds) filter (where step is not null) over ({over}) as known
@@ -100,7 +105,7 @@ single as (
   select {", ".join(f"wanted.{name}" for name in names)}, wanted.measure, below, known, value_10us,
     sum(counts.seconds)::bigint as seconds
   from counts join wanted on {same("counts", "wanted")} and counts.measure = wanted.measure
-    and counts.value_10us // {_STEP} = wanted.step
+    and counts.value_10us // {STEP_10US} = wanted.step
   group by all),
 walked as (select *, below + sum(seconds) over ({over}, below order by value_10us) as up_to from single),
 found as (
@@ -125,14 +130,19 @@ _PROVIDERS = """providers as materialized (
     select client, site_id, mode(provider_asn) as provider_asn from probes where provider_asn is not null group by all
   ) seen using (client, site_id))"""
 
-_WITH_PROVIDER = f"""(
-  select coalesce(provider, 'unknown') as provider, {", ".join(COUNTED_COLUMNS)}
-  from site_counts left join providers using (client, site_id))"""
+
+def _with_provider(table: str) -> str:
+    return f"""(
+  select coalesce(provider, 'unknown') as provider, {table}.* exclude (client, site_id)
+  from {table} left join providers using (client, site_id))"""
+
+
+_BY_PROVIDER = _quality("provider", _with_provider("site_counts"), _with_provider("site_steps"))
 
 VIEWS: dict[str, tuple[str, str]] = {
     "worst_sites": (
         "sites by the jitter, loss and round trip of received audio, worst first",
-        f"select * from ({_quality('client, site_id', 'site_counts')}) "
+        f"select * from ({_quality('client, site_id', 'site_counts', 'site_steps')}) "
         "order by loss_pct + late_pct desc nulls last, jitter_p95_ms desc nulls last, client, site_id",
     ),
     "by_hour": (
@@ -145,11 +155,12 @@ VIEWS: dict[str, tuple[str, str]] = {
     ),
     "by_provider": (
         "the same by provider: column `provider` of sites.csv, else the first network on the path of the probes",
-        f"with {_PROVIDERS} select * from ({_quality('provider', _WITH_PROVIDER)}) order by provider",
+        f"with {_PROVIDERS} select * from ({_BY_PROVIDER}) order by provider",
     ),
     "by_region": (
         "the same by Region of the call, for each client",
-        f"select * from ({_quality('client, region_code', 'site_counts')}) order by client, region_code nulls last",
+        f"select * from ({_quality('client, region_code', 'site_counts', 'site_steps')}) "
+        "order by client, region_code nulls last",
     ),
     "region_comparison": (
         "Regions per site by the round trips of the probes, best first",
@@ -214,17 +225,28 @@ order by coalesce(captures, 0) + coalesce(probe_rounds, 0), agents desc nulls la
 _SINCE_DAY = "since::timestamp::date"
 
 _THAT_DAY = counted("client, site_id, time < since::timestamp as is_before", f"(from seconds where day = {_SINCE_DAY})")
-_AROUND = f"""(
-  select client, site_id, day < {_SINCE_DAY} as is_before, {", ".join(COUNTED_COLUMNS)}
-  from site_counts where day <> {_SINCE_DAY}
-  union all from that_day)"""
+_SUMMED = ", ".join(COUNTED_COLUMNS[2:])
+
+
+def _around(table: str, value: str, of_that_day: str) -> str:
+    return f"""(
+  select client, site_id, day < {_SINCE_DAY} as is_before, measure, {value}, {_SUMMED}
+  from {table} where day <> {_SINCE_DAY}
+  union all select client, site_id, is_before, measure, {of_that_day}, {_SUMMED} from that_day)"""
+
+
+_AROUND = _quality(
+    "client, site_id, is_before",
+    _around("site_counts", "value_10us", "value_10us"),
+    _around("site_steps", "step", IN_STEPS),
+)
 
 BEFORE_AFTER = f"""
 create macro before_after(since) as table
 with that_day as materialized ({_THAT_DAY})
 select client, site_id, case when is_before then 'before' else 'after' end as period,
   * exclude (client, site_id, is_before)
-from ({_quality("client, site_id, is_before", _AROUND)})
+from ({_AROUND})
 order by client, site_id, is_before desc
 """
 """Table function: ``select * from before_after(timestamp '2026-11-01')`` [UTC].
