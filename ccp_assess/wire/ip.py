@@ -261,6 +261,19 @@ def is_gtp(buffer: Bytes, at: int, end: int) -> bool:
 
 
 @helper
+def reaches_beyond(bitmaps: npt.NDArray[np.uint64], slot: int, stop: int) -> bool:
+    """Tell whether a piece came that lies behind the end which the last fragment states."""
+    unit = (stop + 7) // 8
+    word = unit >> 6
+    if bitmaps[slot, word] >> np.uint64(unit & 63) != np.uint64(0):
+        return True
+    for k in range(word + 1, FRAGMENT_BYTES // 8 // 64 + 1):  # noqa: SIM110  (compiled: no generators)
+        if bitmaps[slot, k] != np.uint64(0):
+            return True
+    return False
+
+
+@helper
 def put_fragment(
     buffer: Bytes,
     header: npt.NDArray[np.void],
@@ -324,7 +337,12 @@ def put_fragment(
     s = slots[found]
     start = h.fragment_offset
     stop = start + h.length
-    if stop > FRAGMENT_BYTES or (h.more_fragments and h.length % 8) or (s.total >= 0 and stop > s.total):
+    if (
+        stop > FRAGMENT_BYTES
+        or (h.more_fragments and h.length % 8)
+        or (s.total >= 0 and stop > s.total)
+        or (not h.more_fragments and reaches_beyond(bitmaps, found, stop))
+    ):
         give_up(slots, found, given_up)  # pieces that cannot belong together: a "ping of death"
         s.used = False
         return -1

@@ -291,6 +291,20 @@ def test_ipv6_fragments_and_extensions_are_followed(tmp_path):
     assert only(result).src == "2001:db8::b"
 
 
+def test_a_piece_behind_the_stated_end_makes_no_whole_datagram(tmp_path):
+    payload = udp(4_000, 53, bytes(40))
+    pieces = [(16, 8, True), (8, 8, False)]  # two of two pieces by their count, and the first is none of them
+    frames = [
+        (START_NS + k, ip("10.0.0.1", "10.0.0.2", 17, payload[at : at + size], offset=at, more=more))
+        for k, (at, size, more) in enumerate(pieces)
+    ]
+    path = tmp_path / "fragments.pcap"
+    path.write_bytes(pcap(frames, link=101))
+    result = scan(path)
+    assert not result.flows
+    assert result.captures[0].skipped["fragments of a datagram that never was whole"].count == 1
+
+
 def test_fragments_that_never_are_whole_are_counted(tmp_path):
     frames = [fragments_of(at, packet, 40, number)[0] for number, (at, packet) in enumerate(inner_packets())]
     result = read(tmp_path, pcap(frames, link=101))
