@@ -1,40 +1,33 @@
 """Faults from outside: after each of them, a run that is started again gives the bytes of an undisturbed one."""
 
+import errno
 import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from fleet_sources import local_scheduler, make_source, touch_apart, tree
+from fleet_sources import local_scheduler, make_source, touch_apart, tree, worker_processes
 
 from ccp_assess.errors import CcpAssessError
+from ccp_assess.fleet import lease
 from ccp_assess.fleet.cluster import Engine
-from ccp_assess.fleet.dataset import Dataset
+from ccp_assess.fleet.dataset import Dataset, open_dataset
+from ccp_assess.fleet.plan import make_plan
 from ccp_assess.fleet.run import FleetResult, run_fleet
 from ccp_assess.fleet.sources import open_place
-from ccp_assess.fleet.store import Store
+from ccp_assess.fleet.work import do_unit
 
 pytestmark = pytest.mark.shared
 
 
 def run(source: Path | str, out: Path | str) -> FleetResult:
     return run_fleet(str(source), str(out), Engine(scheduler=local_scheduler()))
-
-
-def worker_processes() -> list[int]:
-    """Processes of this machine that work for our own scheduler."""
-    from distributed import Client
-
-    with Client(local_scheduler(), set_as_default=False) as client:
-        return list(client.run(os.getpid).values())
 
 
 @pytest.mark.long
@@ -70,7 +63,7 @@ def test_workers_killed_at_random_moments_cost_nothing_in_the_end(tmp_path: Path
     assert tree(tmp_path / "wild") == tree(tmp_path / "calm")
 
 
-def test_the_whole_run_killed_in_the_middle_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_the_whole_run_killed_in_the_middle_goes_on_where_it_was(tmp_path: Path, quick_lease: None) -> None:
     source = make_source(tmp_path / "acme", sites=2, days=3)
     run(source, tmp_path / "calm")
     scheduler = local_scheduler()
@@ -99,7 +92,14 @@ def test_a_truncated_upload_is_mended_when_it_is_whole(tmp_path: Path) -> None:
     assert tree(tmp_path / "out") == tree(tmp_path / "calm")
 
 
-def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def quick_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait less long for whoever may hold the destination."""
+    monkeypatch.setattr(lease, "BEAT_S", 0.2)
+    monkeypatch.setattr(lease, "PATIENCE_S", 0.7)
+
+
+def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_lease: None) -> None:
     source = make_source(tmp_path / "acme", sites=1, days=2)
     run(source, tmp_path / "calm")
     (tmp_path / "out").mkdir()
@@ -140,91 +140,6 @@ def test_a_destination_that_cannot_be_written_is_told_at_once(tmp_path: Path) ->
         run(source, tmp_path / "file" / "out")
 
 
-class _Faulty(BaseHTTPRequestHandler):
-    """Stand before an object store: some answers are 503, some come late."""
-
-    protocol_version = "HTTP/1.1"
-    target = ("127.0.0.1", 0)
-    chance = random.Random(7)
-    faults = 0
-
-    def _forward(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.chance.random() < 0.1:
-            type(self).faults += 1
-            self.send_response(503)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        if self.chance.random() < 0.1:
-            time.sleep(0.2)
-        connection = HTTPConnection(*self.target)
-        connection.request(self.command, self.path, body, dict(self.headers))
-        answer = connection.getresponse()
-        data = answer.read()
-        self.send_response(answer.status)
-        for name, value in answer.getheaders():
-            if name.lower() not in {"content-length", "transfer-encoding", "connection", "date", "server"}:
-                self.send_header(name, value)
-        length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(data))
-        self.send_header("Content-Length", length or "0")
-        self.end_headers()
-        self.wfile.write(data)
-        connection.close()
-
-    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _forward  # noqa: N815 - names of the protocol
-
-    def log_message(self, *_: object) -> None:
-        """Stay quiet."""
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_MAX_ATTEMPTS": "10",
-    }.items():
-        monkeypatch.setenv(name, value)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _Faulty.target = ("127.0.0.1", server.get_host_and_port()[1])
-    proxy = ThreadingHTTPServer(("127.0.0.1", 0), _Faulty)
-    threading.Thread(target=proxy.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{proxy.server_port}"
-    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-    monkeypatch.setenv("FSSPEC_S3_ENDPOINT_URL", url)
-    yield "engagement"
-    proxy.shutdown()
-    server.stop()
-
-
-@pytest.mark.long
-def test_a_bucket_that_answers_503_and_late_gives_the_tables_of_a_calm_one(tmp_path: Path, bucket: str) -> None:
-    source = make_source(tmp_path / "acme", sites=2, days=2)
-    store = open_place(f"s3://{bucket}/acme")
-    store.fs.mkdir(bucket)
-    store.fs.put(str(source), f"{bucket}/acme", recursive=True)
-    faults = _Faulty.faults
-    engine = Engine(workers=1)  # workers of its own, that know the address of this bucket
-    result = run_fleet(f"s3://{bucket}/acme", f"s3://{bucket}/out", engine)
-    assert _Faulty.faults > faults
-    for _ in range(3):  # what failed for good is tried again
-        if not result.failed:
-            break
-        result = run_fleet(f"s3://{bucket}/acme", f"s3://{bucket}/out", engine)
-    assert result.failed == ()
-    assert Dataset(open_place(f"s3://{bucket}/out")).check() == []
-    run(source, tmp_path / "local")
-    with Store(f"s3://{bucket}/out", threads=1) as far, Store(str(tmp_path / "local"), threads=1) as near:
-        for table in ("calls", "streams", "seconds", "findings", "endpoints"):
-            question = f"select * from {table} order by all"  # noqa: S608
-            assert far.ask(question).rows == near.ask(question).rows
-
-
 def test_a_scheduler_that_is_lost_is_told_and_the_next_run_goes_on(tmp_path: Path) -> None:
     source = make_source(tmp_path / "acme", sites=3, days=4)
     program = (
@@ -258,3 +173,97 @@ def test_a_scheduler_that_is_lost_is_told_and_the_next_run_goes_on(tmp_path: Pat
     run(source, tmp_path / "out")
     run(source, tmp_path / "calm")
     assert tree(tmp_path / "out") == tree(tmp_path / "calm")
+
+
+def interpreter(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "ccp_assess", "fleet", *arguments]
+
+
+def test_two_runs_started_in_the_same_second_leave_what_one_alone_does(tmp_path: Path) -> None:
+    source = make_source(tmp_path / "acme", sites=2, days=2)
+    run(source, tmp_path / "calm")
+    command = interpreter("run", str(source), "--out", str(tmp_path / "out"), "--scheduler", local_scheduler())
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=120)[1] for process in both]
+    assert all(process.returncode in {0, 1} for process in both)
+    assert all("another run" in text for process, text in zip(both, said, strict=True) if process.returncode)
+    assert "Traceback" not in "".join(said)
+    run(source, tmp_path / "out")
+    assert tree(tmp_path / "out") == tree(tmp_path / "calm")
+    assert Dataset(open_place(str(tmp_path / "out"))).check() == []
+
+
+def told_on_the_command_line(command: list[str]) -> str:
+    """Run a command that must fail, and return the one sentence it ends with."""
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+def test_a_folder_that_may_not_be_written_is_told_and_a_run_after_that_goes_on(tmp_path: Path) -> None:
+    source = make_source(tmp_path / "acme", sites=1, days=2)
+    run(source, tmp_path / "out")
+    extra = source / "captures" / "S0" / "day9.pcap"
+    extra.write_bytes((source / "captures" / "S0" / "day0.pcap").read_bytes())
+    touched = sorted((tmp_path / "out").rglob("*"), reverse=True)
+    for path in [*touched, tmp_path / "out"]:
+        if path.is_dir():
+            path.chmod(0o555)
+    plain = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []  # root alone may write anywhere
+    try:
+        said = told_on_the_command_line([*plain, *interpreter("run", str(source), "--out", str(tmp_path / "out"))])
+        assert f"{tmp_path}/out: nothing can be written there (Permission denied)" in said
+    finally:
+        for path in [tmp_path / "out", *reversed(touched)]:
+            if path.is_dir():
+                path.chmod(0o755)
+    run(source, tmp_path / "out")
+    run(source, tmp_path / "calm")
+    assert tree(tmp_path / "out") == tree(tmp_path / "calm")
+
+
+@pytest.mark.root
+def test_a_disk_that_is_mounted_read_only_is_told_and_a_run_after_that_goes_on(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount")
+    source = make_source(tmp_path / "acme", sites=1, days=2)
+    run(source, tmp_path / "out")
+    (tmp_path / "out" / "units").rename(tmp_path / "units")  # something is to do
+    (tmp_path / "out" / "units").mkdir()
+    script = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+    private = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, "sh", str(tmp_path / "out")]
+    said = told_on_the_command_line([*private, *interpreter("run", str(source), "--out", str(tmp_path / "out"))])
+    assert f"{tmp_path}/out: nothing can be written there (Read-only file system)" in said
+    run(source, tmp_path / "out")
+    run(source, tmp_path / "calm")
+    assert tree(tmp_path / "out") == tree(tmp_path / "calm")
+
+
+def test_a_temporary_folder_that_is_gone_or_full_is_told_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fsspec
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    source = make_source(tmp_path / "acme", sites=1, days=1)
+    memory = fsspec.filesystem("memory")
+    memory.put(str(source), "/temp-test/acme", recursive=True)
+    places = ("memory://temp-test/acme", str(tmp_path / "out"))
+    plan = make_plan(open_place(places[0]), open_dataset(open_place(places[1])), {}, {})
+    unit = next(unit for unit in plan.units if unit.first.kind == "captures").to_document()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(CcpAssessError, match=r"nowhere: the temporary folder of a worker .*No such file"):
+        do_unit(unit, *places)
+    (tmp_path / "nowhere").mkdir()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryFileSystem, "get_file", full)
+        with pytest.raises(CcpAssessError, match=r"nowhere: .*No space left on device"):
+            do_unit(unit, *places)
+    do_unit(unit, *places)
+    assert not list((tmp_path / "nowhere").iterdir())
+    memory.rm("/temp-test", recursive=True)
