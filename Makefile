@@ -37,7 +37,10 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.selection
 	$(BIN)/python -m benchmarks.probing
 	$(BIN)/python -m benchmarks.reaching
+	$(BIN)/python -m benchmarks.calls
+	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.fleet
+	$(BIN)/python -m benchmarks.fleet_matching
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python tools/fuzz_parsers.py --seconds 300
