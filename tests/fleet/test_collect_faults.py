@@ -153,7 +153,7 @@ def test_collecting_beside_a_run_gives_both(tmp_path: Path) -> None:
             collector.sum_up()
             rounds += 1
     thread.join()
-    assert (failed, rounds > 1) == ([], True)
+    assert (failed, rounds > 0) == ([], True)
     collect(tmp_path / "in", tmp_path / "out")
     assert Dataset(open_place(str(tmp_path / "out"))).check() == []
     with Store(str(tmp_path / "out"), threads=1) as store:
