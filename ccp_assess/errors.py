@@ -7,6 +7,27 @@ class CcpAssessError(Exception):
     """Base of all errors of this package; its text is one sentence that a user can act on."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return what an error says, in one line: the system's own words where it has them.
+
+    Parameters
+    ----------
+    error
+        Any.
+
+    Returns
+    -------
+    line
+        Its type's name where it says nothing.
+
+    Examples
+    --------
+    >>> first_line(FileNotFoundError(2, "No such file or directory", "a.pcap")), first_line(KeyError())
+    ('No such file or directory', 'KeyError')
+    """
+    return str(getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
+
+
 class CaptureError(CcpAssessError, ValueError):
     """A capture cannot be read at all; the text names the file and what it holds instead."""
 

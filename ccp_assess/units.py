@@ -15,9 +15,6 @@ Severity = Literal["info", "warning", "critical"]
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
 
-LIGHT_IN_FIBRE_KM_PER_MS = 200.0
-"""Speed of light in optical fibre [km/ms]: about 0.66 c, as in the directness measure of SLAC's PingER project."""
-
 
 def rounded(value: float | None, digits: int = 4) -> float | None:
     """Round a number that may be unknown.

@@ -185,10 +185,11 @@ def _show(result: CollectResult) -> None:
 def _tell_line(result: CollectResult | CcpAssessError | OSError) -> None:
     """Say in one calm line what a round did."""
     from ccp_assess.cli.output import printable
+    from ccp_assess.errors import first_line
 
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if isinstance(result, Exception):
-        typer.echo(printable(f"{moment} not collected: {_first_line(result)}; it is tried again"))
+        typer.echo(printable(f"{moment} not collected: {first_line(result)}; it is tried again"))
         return
     words = [f"{result.accepted} accepted"]
     words += [f"{result.duplicates} known already"] if result.duplicates else []
@@ -201,10 +202,7 @@ def _tell_line(result: CollectResult | CcpAssessError | OSError) -> None:
 def _tell_json(result: CollectResult | CcpAssessError | OSError) -> None:
     import json
 
-    told = {"error": _first_line(result)} if isinstance(result, Exception) else result.to_document()
+    from ccp_assess.errors import first_line
+
+    told = {"error": first_line(result)} if isinstance(result, Exception) else result.to_document()
     typer.echo(json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **told}))
-
-
-def _first_line(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).splitlines()[0]

@@ -41,9 +41,7 @@ order by client, site_id, period desc
 """
 
 _FINDINGS = """
-select code, severity, count(distinct (client, site_id)) as sites, count(*) as findings,
-  array_to_string(list_sort(list(distinct site_id))[:8], ', ') as site_ids, min(text) as example
-from findings group by code, severity
+select code, severity, sites, findings, site_ids, example from findings_by_code
 order by case severity when 'critical' then 0 when 'warning' then 1 else 2 end, sites desc, findings desc, code
 """
 
@@ -52,7 +50,7 @@ select code, client, site_id, count(*) as findings from findings group by all or
 """
 
 _COVERAGE = """
-with named as (select client, site_id, any_value(name) as name, any_value(place) as place, sum(agents) as agents,
+with named as (select client, site_id, any_value(name) as name, any_value(place) as place, max(agents) as agents,
     any_value(access) as access, any_value(provider) as provider
   from sites group by client, site_id),
 recorded as (select client, site_id, count(*) as captures, sum(packets)::bigint as packets,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 from ccp_assess.fleet.certificates import check_certificate
 from ccp_assess.fleet.needs import FleetError, need
 from ccp_assess.fleet.units import PART_BYTES
+from ccp_assess.probe.drop import is_loopback
 
 _ANSWER_S = 10
 _WORKERS_WAIT_S = 30
@@ -69,19 +69,12 @@ def check_address(address: str, *, insecure: bool) -> None:
     parts = urlsplit(address)
     if parts.scheme not in {"tcp", "tls"} or not parts.hostname:
         raise FleetError(f"{address} is no address of a scheduler; write tls://host:8786")
-    if parts.scheme == "tls" or insecure or _is_loopback(parts.hostname):
+    if parts.scheme == "tls" or insecure or is_loopback(parts.hostname):
         return
     raise FleetError(
         f"{address}: who can reach a scheduler in the clear can run any program on its workers; use tls:// with "
         "certificates (--tls-ca, --tls-cert, --tls-key), or --insecure on a network that nobody else reaches"
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def dask_setup(_worker: object) -> None:

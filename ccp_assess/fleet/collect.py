@@ -10,7 +10,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,23 +18,23 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote
 
-from ccp_assess.errors import CcpAssessError
+from ccp_assess.errors import CcpAssessError, first_line
 from ccp_assess.fleet.collect_documents import Document, Terms, read_dropped, too_large
 from ccp_assess.fleet.collect_inbox import Dropped, Inbox
 from ccp_assess.fleet.collect_store import Accepted, CollectedStore, Ledger, Quarantine
 from ccp_assess.fleet.dataset import COLLECTED, FORMAT, UNITS, Dataset, open_dataset
+from ccp_assess.fleet.inputs import in_threads
 from ccp_assess.fleet.lease import COLLECTOR, BusyError, Lease
 from ccp_assess.fleet.merging import merge_all
 from ccp_assess.fleet.needs import FleetError
 from ccp_assess.fleet.refusals import told_as_kept
 from ccp_assess.fleet.schema import TABLES
-from ccp_assess.fleet.sources import Place, open_place
+from ccp_assess.fleet.sources import Place, lies_inside, open_place
 from ccp_assess.probe.signed import RefusedError
 
 PATIENCE_S = 3_600.0
 """So long a file that breaks off may still be on its way [s]."""
 
-_AT_ONCE = 16
 _PORTION_FILES, _PORTION_BYTES = 1_000, 64_000_000
 _MOST_TOLD = 1_000
 _ROUNDS_TO_A_SUM = 10
@@ -250,7 +249,7 @@ class Collector:
     def _portion(self, portion: Sequence[Dropped], result: CollectResult) -> None:
         accepted: list[Accepted] = []
         held: list[Dropped] = []
-        for read in self._read_all(portion):
+        for read in in_threads(self._inbox.place, self._read, portion):
             if read is None:
                 continue  # it went away, and is nobody's business any more
             key = (read.dropped.path, read.dropped.size, read.dropped.stamp)
@@ -287,13 +286,6 @@ class Collector:
             strangers = (one.site_id for one in accepted.new if one.site_id not in self._terms.sites)
             result.unknown_sites.update(strangers)
 
-    def _read_all(self, portion: Sequence[Dropped]) -> Iterator[_Read | None]:
-        if self._inbox.place.local is not None:
-            yield from map(self._read, portion)
-            return
-        with ThreadPoolExecutor(_AT_ONCE) as threads:
-            yield from threads.map(self._read, portion)
-
     def _read(self, dropped: Dropped) -> _Read | None:
         if not dropped.is_file:
             return _Read(dropped, None, refusal=RefusedError("no_file", "this is no plain file, and is not opened"))
@@ -308,8 +300,8 @@ class Collector:
         except FileNotFoundError:
             return None
         except OSError as error:
-            reason = (error.strerror or str(error) or type(error).__name__).splitlines()[0]
-            return _Read(dropped, None, refusal=RefusedError("unreadable", f"it cannot be read ({reason})"))
+            reason = RefusedError("unreadable", f"it cannot be read ({first_line(error)})")
+            return _Read(dropped, None, refusal=reason)
 
     def _accept(self, data: bytes, documents: tuple[Document, ...]) -> Accepted | None:
         """Hold documents against the ledger and note what is new; ``None`` where nothing is."""
@@ -362,11 +354,7 @@ def _portions(files: Sequence[Dropped]) -> Iterator[list[Dropped]]:
 
 def _check_apart(inbox: Place, dest: Place) -> None:
     for one, other in ((inbox, dest), (dest, inbox)):
-        if one.local is not None and other.local is not None:
-            is_inside = one.local.resolve().is_relative_to(other.local.resolve())
-        else:
-            is_inside = one.fs is other.fs and f"{one.root}/".startswith(f"{other.root}/")
-        if is_inside:
+        if lies_inside(one, other):
             raise FleetError(f"{one.url} lies inside {other.url}; choose an inbox and a destination apart")
 
 

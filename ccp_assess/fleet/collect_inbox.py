@@ -8,13 +8,11 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from ccp_assess.fleet.needs import FleetError
 from ccp_assess.fleet.refusals import is_of_a_store, why
-from ccp_assess.fleet.sources import Place, stamp_of
+from ccp_assess.fleet.sources import Place, changed_s, stamp_of
 
 _UNFINISHED_SUFFIXES = frozenset({".tmp", ".part", ".partial", ".crdownload", ".filepart"})
 _LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "desktop.ini"})
@@ -87,7 +85,7 @@ class Inbox:
             if not path or path.endswith("/") or info.get("type") != "file":
                 continue
             size, stamp = stamp_of(info)
-            yield Dropped(path=path, size=size, stamp=stamp, changed_s=_changed_s(info))
+            yield Dropped(path=path, size=size, stamp=stamp, changed_s=changed_s(info))
 
     def read(self, dropped: Dropped, most: int) -> bytes:
         """Read a file.
@@ -169,21 +167,6 @@ def _is_none(path: str) -> bool:
         or name in _LEFT_BY_SYSTEMS
         or PurePosixPath(name).suffix in _UNFINISHED_SUFFIXES
     )
-
-
-def _changed_s(info: dict[str, Any]) -> float | None:
-    for key in ("LastModified", "last_modified", "updated", "mtime", "created"):
-        value = info.get(key)
-        if isinstance(value, datetime):
-            return value.timestamp()
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-        if isinstance(value, str):
-            try:
-                return datetime.fromisoformat(value).timestamp()
-            except ValueError:
-                continue
-    return None
 
 
 def _stamp(found: os.stat_result) -> str:

@@ -12,7 +12,6 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from ccp_assess.errors import CcpAssessError
 from ccp_assess.fleet.collect_documents import Document, Terms, document_of
 from ccp_assess.fleet.collect_inbox import Dropped
 from ccp_assess.fleet.dataset import COLLECTED, FORMAT, UNITS, Dataset, parse_record, part_path, record_path
+from ccp_assess.fleet.inputs import in_threads
 from ccp_assess.fleet.rows import parquet_bytes, sha256_of, table_of_rows
 from ccp_assess.fleet.schema import TABLES, arrow_schema
 from ccp_assess.probe.signed import RefusedError
@@ -28,7 +28,6 @@ EVIDENCE = "collected"
 QUARANTINE = "quarantine"
 MOST_QUARANTINED_FILES = 1_000
 MOST_QUARANTINED_BYTES = 100_000_000
-_AT_ONCE = 16
 
 Standing = Literal["new", "known", "replayed"]
 
@@ -120,23 +119,13 @@ class CollectedStore:
         terms
             Whose they are.
         """
-        self._all((file.evidence, file.data) for file in files)
+        in_threads(self.dataset.place, lambda file: self.dataset.put(file.evidence, file.data), files)
         by_unit: dict[tuple[str, str], list[tuple[Document, str]]] = defaultdict(list)
         for file in files:
             for document in file.new:
                 by_unit[document.site_id, document.day].append((document, file.evidence))
         for (site_id, day), members in sorted(by_unit.items()):
             self._add_to_unit(site_id, day, members, terms)
-
-    def _all(self, files: Iterable[tuple[str, bytes]]) -> None:
-        """Put many files; to a bucket several at once."""
-        if self.dataset.place.local is not None:
-            for path, data in files:
-                self.dataset.put(path, data)
-            return
-        with ThreadPoolExecutor(_AT_ONCE) as threads:
-            for _ in threads.map(lambda file: self.dataset.put(*file), files):
-                pass
 
     def _add_to_unit(self, site_id: str, day: str, members: list[tuple[Document, str]], terms: Terms) -> None:
         key = unit_key(terms.client, site_id, day)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,7 +19,7 @@ from ccp_assess.fleet.needs import FleetError
 from ccp_assess.fleet.refusals import why
 from ccp_assess.fleet.rows import Parts, sha256_of
 from ccp_assess.fleet.schema import TABLES
-from ccp_assess.fleet.sources import Place
+from ccp_assess.fleet.sources import Place, changed_s
 
 FORMAT = 2
 """Of the layout and of the tables; a unit whose record tells another one is done again."""
@@ -127,7 +126,7 @@ class Dataset:
         found = self.place.fs.find(self.place.full(folder), detail=True)
         prefix = len(self.place.root) + 1
         return {
-            name[prefix:].replace("\\", "/"): Listed(int(info.get("size") or 0), _time_of(info))
+            name[prefix:].replace("\\", "/"): Listed(int(info.get("size") or 0), changed_s(info))
             for name, info in sorted(found.items())
         }
 
@@ -236,6 +235,10 @@ class Dataset:
             if record is not None and record_path(record["key"]) == path:
                 records[str(record["key"])] = record
         return records
+
+    def units_of_runs(self) -> dict[str, dict[str, Any]]:
+        """Read the records of the units that were made of a source, by key: not those of the collector."""
+        return {key: record for key, record in self.units().items() if record["files"][0]["kind"] != "collected"}
 
     def _lines(self, listed: Mapping[str, Listed]) -> dict[str, bytes]:
         """Take from `RECORDS` what is there still: of the same length, and put before that file was."""
@@ -413,22 +416,6 @@ def parse_record(data: bytes) -> dict[str, Any] | None:
 
 def _fingerprint(files: Iterable[tuple[str, int]]) -> str:
     return sha256_of("".join(f"{path} {size}\n" for path, size in sorted(files)).encode("utf-8"))
-
-
-def _time_of(info: Mapping[str, Any]) -> float | None:
-    """Read when a file was put, as the library of its store writes it."""
-    for key in ("mtime", "LastModified", "last_modified", "updated"):
-        value = info.get(key)
-        if isinstance(value, str):
-            try:
-                value = datetime.fromisoformat(value)
-            except ValueError:
-                continue
-        if isinstance(value, datetime):
-            return value.timestamp()
-        if isinstance(value, int | float):
-            return float(value)
-    return None
 
 
 def open_dataset(place: Place) -> Dataset:

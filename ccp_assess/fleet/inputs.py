@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from ccp_assess.errors import CcpAssessError, UnavailableError
 from ccp_assess.files import sha256_of_file
@@ -25,6 +25,8 @@ AHEAD_BYTES = 8 << 20
 
 _STEADY_BYTES = 1 << 20
 _THREADS = 16
+_File = TypeVar("_File")
+_Result = TypeVar("_Result")
 
 
 class ChangedMeanwhileError(CcpAssessError):
@@ -59,12 +61,12 @@ def check_same(source: Place, files: Sequence[SourceFile]) -> None:
     in_threads(source, check, files)
 
 
-def in_threads(source: Place, work: Callable[[SourceFile], Any], files: Sequence[SourceFile]) -> list[Any]:
+def in_threads(place: Place, work: Callable[[_File], _Result], files: Sequence[_File]) -> list[_Result]:
     """Do something for each file: side by side where each answer has a way to travel.
 
     Parameters
     ----------
-    source
+    place
         Where they lie.
     work
         What to do.
@@ -76,7 +78,7 @@ def in_threads(source: Place, work: Callable[[SourceFile], Any], files: Sequence
     results
         In the order of the files.
     """
-    if source.local is not None or len(files) < 2:
+    if place.local is not None or len(files) < 2:
         return [work(file) for file in files]
     with ThreadPoolExecutor(_THREADS) as threads:
         return list(threads.map(work, files))
@@ -289,7 +291,7 @@ def check_source(source: Place, dataset: Dataset) -> SourceChanges:
     changes
         By path.
     """
-    records = [record for record in dataset.units().values() if record["files"][0]["kind"] != "collected"]
+    records = list(dataset.units_of_runs().values())
     digests = {path: digest for record in records for path, digest in record["sha256"].items()}
     read = {file["path"]: (file["size"], file["stamp"]) for record in records for file in record["files"]}
     aside = {row["path"] for row in json.loads(dataset.get("manifest.json") or b"{}").get("set_aside", ())}

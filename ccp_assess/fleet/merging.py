@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from ccp_assess.errors import CcpAssessError
+from ccp_assess.errors import CcpAssessError, first_line
 from ccp_assess.fleet.counting import COLUMNS, count_values
 from ccp_assess.fleet.dataset import FORMAT, Dataset, json_bytes
 from ccp_assess.fleet.needs import FleetError, need
@@ -299,7 +299,7 @@ def merge_all(
         if check is not None:
             check()
         if isinstance(result, BaseException):
-            failed.append({"paths": [path for path, _, _ in batch.parts], "reason": _reason(result)})
+            failed.append({"paths": [path for path, _, _ in batch.parts], "reason": first_line(result)})
             entries.append(batch.as_parts())
         elif result is not None:
             entries.append(result)
@@ -335,12 +335,6 @@ def _on_workers(client: Any, dataset: Dataset, pending: list[Batch]) -> _Merged:
             batch = running.pop(future)
             error = CancelledError() if future.cancelled() else future.exception()
             yield batch, error if error is not None else future.result()
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def write_index(dataset: Dataset, records: Iterable[dict[str, Any]], entries: Iterable[dict[str, Any]]) -> None:

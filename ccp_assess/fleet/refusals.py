@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ccp_assess.errors import CcpAssessError
+from ccp_assess.errors import CcpAssessError, first_line
 from ccp_assess.fleet.needs import FleetError
 
 _LIBRARIES = frozenset(
@@ -62,7 +62,7 @@ def why(error: BaseException, url: str) -> str:
         What is wrong and what to do, without a full stop.
     """
     scheme = url.partition("://")[0] if "://" in url else ""
-    text = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
+    text = first_line(error)
     told = f"{type(error).__name__} {error}".casefold()
     if isinstance(error, ImportError) and scheme in _EXTRAS:
         return f"its driver is not installed; run `pip install 'ccp-assess[{_EXTRAS[scheme]}]'`, on every worker too"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from ccp_assess.errors import first_line
 from ccp_assess.fleet.chain import sweep_states
 from ccp_assess.fleet.cluster import Engine, connect
 from ccp_assess.fleet.dataset import Dataset, open_dataset
@@ -20,7 +21,7 @@ from ccp_assess.fleet.merging import merge_all
 from ccp_assess.fleet.needs import FleetError, need
 from ccp_assess.fleet.plan import Plan, join_shared, make_plan
 from ccp_assess.fleet.refusals import told_as_kept
-from ccp_assess.fleet.sources import Place, SourceFile, open_place
+from ccp_assess.fleet.sources import Place, SourceFile, lies_inside, open_place
 from ccp_assess.fleet.units import Span, Unit
 from ccp_assess.fleet.work import Manner, do_again, do_part, do_unit
 
@@ -94,14 +95,15 @@ def run_fleet(
         If the run cannot begin or go on; what was finished is kept.
     """
     source, dest = open_place(source_url), open_place(dest_url)
-    _check_apart(source, dest)
+    if lies_inside(dest, source):
+        raise FleetError(f"{dest.url} lies inside {source.url}; choose a destination of its own")
     dataset = open_dataset(dest)
     heads: dict[SourceFile, Span | str] = {}
     failed: dict[str, dict[str, Any]] = {}
     total_done = 0
     with told_as_kept(dest_url), Lease(dataset) as lease, ExitStack() as engines:
         client = None
-        records = {key: record for key, record in dataset.units().items() if record["files"][0]["kind"] != "collected"}
+        records = dataset.units_of_runs()
         plan = make_plan(source, dataset, heads, records)
         kept = len(plan.done)
         for _ in range(_ROUNDS):
@@ -149,15 +151,6 @@ def run_fleet(
         manifest = dataset.write_manifest(records.values(), plan.set_aside)
     left_out = [row for key, row in failed.items() if key in wanted]
     return FleetResult(manifest=manifest, done=total_done, kept=kept, failed=(*left_out, *unmerged))
-
-
-def _check_apart(source: Place, dest: Place) -> None:
-    if source.local is None or dest.local is None:
-        same = source.fs is dest.fs and (f"{dest.root}/".startswith(f"{source.root}/"))
-    else:
-        same = dest.local.resolve().is_relative_to(source.local.resolve())
-    if same:
-        raise FleetError(f"{dest.url} lies inside {source.url}; choose a destination of its own")
 
 
 def _failure(unit: Unit, reason: str) -> dict[str, Any]:
@@ -303,6 +296,4 @@ class _Round:
 def _reason(error: BaseException) -> str:
     if type(error).__name__ == "KilledWorker":
         return "the workers that read it ended again and again; does it want more memory than they have?"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return first_line(error)

@@ -7,7 +7,9 @@ client folders, and plain folders of sites (``SITE/…``). A file that stands in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -75,6 +77,24 @@ class Place:
     def full(self, path: str) -> str:
         """Return the name of a file for the file system."""
         return f"{self.root}/{path}" if path else self.root
+
+
+def lies_inside(one: Place, other: Place) -> bool:
+    """Tell whether a folder is another one, or lies below it.
+
+    Parameters
+    ----------
+    one, other
+        Folders or buckets.
+
+    Returns
+    -------
+    so
+        Links of local folders are followed.
+    """
+    if one.local is not None and other.local is not None:
+        return one.local.resolve().is_relative_to(other.local.resolve())
+    return one.fs is other.fs and f"{one.root}/".startswith(f"{other.root}/")
 
 
 def open_place(url: str) -> Place:
@@ -158,6 +178,33 @@ def stamp_of(info: dict[str, Any]) -> tuple[int, str]:
         if info.get(key):
             return int(info["size"] or 0), str(info[key]).strip('"')
     return int(info["size"] or 0), ""
+
+
+def changed_s(info: Mapping[str, Any]) -> float | None:
+    """Tell when a file was last changed, as the library of its store writes it.
+
+    Parameters
+    ----------
+    info
+        Of fsspec.
+
+    Returns
+    -------
+    time_s
+        By the clock of its store; ``None`` where nothing tells [s since 1970].
+    """
+    for key in ("mtime", "LastModified", "last_modified", "updated", "created"):
+        value = info.get(key)
+        if isinstance(value, str):
+            try:
+                value = datetime.fromisoformat(value)
+            except ValueError:
+                continue
+        if isinstance(value, datetime):
+            return value.timestamp()
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    return None
 
 
 def place_of(path: str, root_name: str) -> tuple[str, str, Kind] | None:

@@ -195,11 +195,12 @@ from calls group by all order by client, day, site_id
 """,
     ),
     "findings_by_code": (
-        "findings by the number of sites that share them: what many sites have has one cause",
+        "findings by the number of sites that share them: what many sites have often has one cause",
         """
 select code, severity, count(distinct (client, site_id)) as sites, count(distinct client) as clients,
   count(distinct (client, site_id, call_id)) filter (where call_id is not null) as calls, count(*) as findings,
-  min(time) as first_time, max(time) as last_time, min(text) as example
+  min(time) as first_time, max(time) as last_time, min(text) as example,
+  array_to_string(list_sort(list(distinct site_id))[:8], ', ') as site_ids
 from findings group by code, severity order by sites desc, findings desc, code, severity
 """,
     ),

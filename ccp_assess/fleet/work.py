@@ -258,7 +258,7 @@ def _found(assessment: CaptureAssessment | None, files: list[SourceFile], root: 
     """Make the tables of a unit of captures, and what its record holds beside them."""
     set_aside = [{"path": path, "reason": reason} for path, reason in sorted(left_out.items())]
     if assessment is None:
-        return {}, {"rows": {}, "packets": 0, "spans": {}, "limits": [], "set_aside": set_aside}
+        return _without_packets({}, set_aside)
     tables = tables_of_captures(assessment, files[0].client, files[0].site_id, root=root)
     return parts_by_day(tables), {
         "rows": {name: table.num_rows for name, table in sorted(tables.items())},
@@ -267,6 +267,11 @@ def _found(assessment: CaptureAssessment | None, files: list[SourceFile], root: 
         "limits": list(assessment.scan.limits_hit),
         "set_aside": set_aside,
     }
+
+
+def _without_packets(tables: dict[str, Any], set_aside: list[dict[str, str]]) -> Found:
+    rows = {name: table.num_rows for name, table in tables.items()}
+    return parts_by_day(tables), {"rows": rows, "packets": 0, "spans": {}, "limits": [], "set_aside": set_aside}
 
 
 def _spans(assessment: CaptureAssessment, root: str) -> dict[str, list[int | None]]:
@@ -291,9 +296,7 @@ def _read_probes(files: list[SourceFile], paths: list[Path], root: str) -> Found
         except CcpAssessError as error:
             set_aside.append({"path": file.path, "reason": _reason(error, root)})
     rows.sort(key=lambda row: (row["time"] or "", row["region_code"] or "", row["source"]))
-    table = table_of_rows("probes", rows, files[0].client, files[0].site_id)
-    found = {"rows": {"probes": table.num_rows}, "packets": 0, "spans": {}, "limits": [], "set_aside": set_aside}
-    return parts_by_day({"probes": table}), found
+    return _without_packets({"probes": table_of_rows("probes", rows, files[0].client, files[0].site_id)}, set_aside)
 
 
 def _documents(path: Path) -> tuple[dict[str, Any], ...]:
@@ -315,14 +318,7 @@ def _read_sites(files: list[SourceFile], paths: list[Path], root: str) -> Found:
         except CcpAssessError as error:
             set_aside.append({"path": file.path, "reason": _reason(error, root)})
     rows.sort(key=lambda row: row["site_id"])
-    table = table_of_rows("sites", rows, files[0].client, files[0].site_id)
-    return parts_by_day({"sites": table}), {
-        "rows": {"sites": len(rows)},
-        "packets": 0,
-        "spans": {},
-        "limits": [],
-        "set_aside": set_aside,
-    }
+    return _without_packets({"sites": table_of_rows("sites", rows, files[0].client, files[0].site_id)}, set_aside)
 
 
 def _site_row(row: Row) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def _write_once(path: Path, data: bytes) -> None:
 
 def _put(data: bytes, url: str, name: str, proxy: str | None) -> str:
     parts = urlsplit(url)
-    if parts.scheme.lower() != "https" and not _is_loopback(parts.hostname or ""):
+    if parts.scheme.lower() != "https" and not is_loopback(parts.hostname or ""):
         raise ProbeError("a result is handed over by https:// only; ask for such an address")
     if parts.path.endswith("/"):
         parts = parts._replace(path=parts.path + quote(name))
@@ -142,7 +142,19 @@ def _put(data: bytes, url: str, name: str, proxy: str | None) -> str:
     return shown
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine.
+
+    Parameters
+    ----------
+    host
+        Address or name.
+
+    Returns
+    -------
+    so
+        Whether it is, without asking a resolver.
+    """
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

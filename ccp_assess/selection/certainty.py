@@ -19,7 +19,6 @@ FloatArray = npt.NDArray[np.float64]
 _GRID = np.linspace(0.0, 1.0, 401)
 _EXACT = 1e-5
 """Tipping points are found to a thousandth of a percent, so that a tenth is printed right."""
-_BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ from ccp_assess.report.words import cell_for_spreadsheet, clean, number, plain
 from ccp_assess.widgets.controls import ResultTable
 from ccp_assess.widgets.jobs import Job
 from ccp_assess.widgets.panel import LABEL, LINE, WIDE, button, download_html, problem_html, row, said_html
-from ccp_assess.widgets.progress import Progress
+from ccp_assess.widgets.progress import Progress, silent
 
 MOST_OWN_ROWS = 50_000
 """Rows of an own question that are taken."""
@@ -170,7 +170,7 @@ class FleetAnswers:
             self.reading.start(work, "reading the answers")
             return
         try:
-            self._take(work(_silent))
+            self._take(work(silent))
         except CcpAssessError as error:
             self.told.value = problem_html(str(error))
 
@@ -446,7 +446,3 @@ def static_table(table: Table) -> str:
         f"<caption style='text-align:left;color:{QUIET}'>{escape(table.title)} ({escape(table.note)}{more})</caption>"
         f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
-
-
-def _silent(_what: str, _done: int, _total: int, /) -> None:
-    return

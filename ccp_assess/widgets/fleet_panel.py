@@ -32,7 +32,7 @@ from ccp_assess.report.words import clean, number
 from ccp_assess.widgets.fleet_answers import FleetAnswers
 from ccp_assess.widgets.jobs import Job
 from ccp_assess.widgets.panel import LABEL, LINE, WIDE, Panel, button, panel_box, problem_html, row, said_html
-from ccp_assess.widgets.progress import Progress, bytes_html, size
+from ccp_assess.widgets.progress import Progress, bytes_html, silent, size
 
 _MOST_FILES = 50
 _HERE, _ELSEWHERE = "here", "scheduler"
@@ -149,7 +149,7 @@ class FleetPanel(Panel):
             Called with what is being done, how much is done, and how much there is [bytes].
         """
         try:
-            self._end(self._work()(progress or _silent), wait=True)
+            self._end(self._work()(progress or silent), wait=True)
         except CcpAssessError as error:
             self.told.value = problem_html(str(error))
 
@@ -367,7 +367,3 @@ def _text(label: str, placeholder: str, value: str) -> Any:
     return ipywidgets.Text(
         value=value, description=label, placeholder=placeholder, continuous_update=False, style=LABEL, layout=WIDE
     )
-
-
-def _silent(_what: str, _done: int, _total: int, /) -> None:
-    return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
 from typing import Any, Protocol
@@ -50,7 +50,11 @@ def show_progress(*, in_bytes: bool = False) -> Iterator[Progress]:
         handle.update(OUTPUT.HTML(""))
 
 
-def progress_html(what: str, done: int, total: int) -> str:
+def silent(_what: str, _done: int, _total: int, /) -> None:
+    """Show nothing: for work that nobody watches."""
+
+
+def progress_html(what: str, done: int, total: int, say: Callable[[int], str] = str) -> str:
     """Return one moment of the progress.
 
     Parameters
@@ -59,6 +63,8 @@ def progress_html(what: str, done: int, total: int) -> str:
         What is being done.
     done, total
         How much of it is done, and how much there is.
+    say
+        Writes a number of these.
 
     Returns
     -------
@@ -68,7 +74,8 @@ def progress_html(what: str, done: int, total: int) -> str:
     words = escape(what)
     return (
         f"<progress class='ccp-progress' max='{max(total, 1)}' value='{min(done, max(total, 1))}' "
-        f"aria-label='{words}' style='width:240px;vertical-align:middle'></progress> {words} ({done} of {total})"
+        f"aria-label='{words}' style='width:240px;vertical-align:middle'></progress> {words} "
+        f"({say(done)} of {say(total)})"
     )
 
 
@@ -87,13 +94,10 @@ def bytes_html(what: str, done: int, total: int) -> str:
     html
         A bar with words.
     """
-    words = escape(what)
     if total <= 0:
+        words = escape(what)
         return f"<progress class='ccp-progress' aria-label='{words}' style='width:240px'></progress> {words}"
-    return (
-        f"<progress class='ccp-progress' max='{total}' value='{min(done, total)}' aria-label='{words}' "
-        f"style='width:240px;vertical-align:middle'></progress> {words} ({size(done)} of {size(total)})"
-    )
+    return progress_html(what, done, total, size)
 
 
 def size(count: int) -> str:
