@@ -1,6 +1,7 @@
 """Every notebook in JupyterLab in a real browser: opened, run, its panel used as a person would."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,7 @@ def test_files_are_dropped_and_tables_edited_with_checks_at_the_cell(in_lab: Any
     press(in_lab, panel, "Save the table")
     wait_until(in_lab, f"{panel} .ccp-said", "Saved sites.csv")
     wait_until(in_lab, f"{panel} .ccp-holds", "466 agents")
+    shutil.copy(SAMPLE / "sites.csv", lab.root / "data" / "sample" / "sites.csv")  # the notebooks share it
 
     large = tmp_path / "DEN__large call.pcap"
     capture = (SAMPLE / "captures" / "DEN" / "bench__desk-call.pcap").read_bytes()
