@@ -90,6 +90,7 @@ class ScapyRecorder:
             raise RecordingError(f"scapy cannot record: {error}") from error
         except Exception as error:  # its own kinds of errors have no common base
             raise RecordingError(f"scapy cannot record: {str(error)[:300]}") from error
+        self._count_drops()  # and so forget those of before the filter stood: the kernel counts from the last look on
         self._stop = threading.Event()
         descriptor = os.open(order.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._file = os.fdopen(descriptor, "wb")
