@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and turns that processes take."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import errno
 import hashlib
 import os
 import secrets
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from ccp_assess.errors import CcpAssessError
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 OPEN_MODE = 0o644
 """Permissions of files that are made to be handed over."""
@@ -20,6 +27,8 @@ OPEN_MODE = 0o644
 PRIVATE_MODE = 0o600
 PRIVATE_FOLDER_MODE = 0o700
 """Permissions of what its owner alone should read: recordings, evidence."""
+
+_TURN_POLL_S = 0.05
 
 _STEM_CHARACTERS = 40
 """Of a file's name in that of its draft: a name may be as long as the file system allows, its draft's no longer."""
@@ -88,6 +97,68 @@ def write_whole(path: Path, content: str | bytes, *, mode: int = OPEN_MODE) -> N
     """
     with whole_file(path, mode=mode) as file:
         file.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+@contextmanager
+def taking_turns(path: Path, *, longest_wait_s: float) -> Iterator[None]:
+    """Let one process at a time do a job; others wait for their turn, but never for ever.
+
+    The system ends the turn of a process that ends, however it ends. Who waited in vain (the other one was stopped)
+    goes on without a turn, and so does everybody where no file can be made or locked: the job must bear to be done
+    twice.
+
+    Parameters
+    ----------
+    path
+        A file for this alone, in a folder that is there; it is made, stays and remains empty.
+    longest_wait_s
+        How long to wait for a turn [s].
+
+    Yields
+    ------
+    nothing
+        While it is this process's turn.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_MODE)
+    except OSError:
+        yield
+        return
+    try:
+        until = time.monotonic() + longest_wait_s
+        while not (has_turn := _lock(handle)) and time.monotonic() < until:
+            time.sleep(_TURN_POLL_S)
+        try:
+            yield
+        finally:
+            if has_turn:
+                _unlock(handle)
+    finally:
+        os.close(handle)
+
+
+_BUSY = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
+
+
+def _lock(handle: int) -> bool:
+    """Try to lock an open file; ``False`` only if someone else holds it."""
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in _BUSY
+    return True
+
+
+def _unlock(handle: int) -> None:
+    """End a turn at once: closing is not enough where a forked child has the file open as well."""
+    with suppress(OSError):
+        if sys.platform == "win32":
+            msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
+        else:
+            fcntl.flock(handle, fcntl.LOCK_UN)
 
 
 def sha256_of_file(path: Path) -> str:

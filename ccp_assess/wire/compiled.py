@@ -3,7 +3,8 @@
 A *kernel* is called from Python and runs without the interpreter's lock; a *helper* is only called by kernels. Both are
 plain Python functions until a kernel is first needed. Then numba compiles the kernel with all its helpers, and the
 object code goes to a folder named after the contents of all these sources. Every later process loads the object code
-directly, without numba: importing the compiler costs more than reading a small capture.
+directly, without numba: importing the compiler costs more than reading a small capture. Of processes that start side by
+side on a new machine one compiles a kernel while the others wait for it.
 
 The folder lies beside the package where that can be written, else in the user's cache folder, else in a private
 temporary one.
@@ -30,9 +31,14 @@ import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 
+from ccp_assess.files import taking_turns
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 FORGET_AFTER_S = 30 * 86_400
+
+LONGEST_WAIT_S = 120.0
+"""How long a process waits for another one to compile a kernel, a matter of ten seconds, before it does so itself."""
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SOURCES = (
@@ -258,8 +264,11 @@ class _Kernel:
         path = kernel_folder() / f"{self._function.__module__}.{self.__name__}-{key}.kernel"
         stored = _read(path)
         if stored is None:
-            stored = _compile(self._function, kinds, self._results, single=self._single, checked=checked != "0")
-            _write(path, *stored)
+            with taking_turns(path.with_suffix(".lock"), longest_wait_s=LONGEST_WAIT_S):
+                stored = _read(path)  # who had the turn before has most likely made it
+                if stored is None:
+                    stored = _compile(self._function, kinds, self._results, single=self._single, checked=checked != "0")
+                    _write(path, *stored)
         self._entry = _load(*stored)
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,85 @@ def test_a_folder_that_others_can_write_is_not_used(tmp_path, monkeypatch):
         assert compiled.kernel_folder().parent == private
     finally:
         compiled.kernel_folder.cache_clear()
+
+
+CHILD = """
+import os, sys, time
+from pathlib import Path
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+from test_compiled_kernels import add_up
+from ccp_assess.wire import compiled
+folder = Path(sys.argv[2])
+compiled.kernel_folder = lambda: folder
+compiled.LONGEST_WAIT_S = float(sys.argv[3])
+really = compiled._compile
+def compile_and_tell(*arguments, **options):
+    (folder / f"compiling-{os.getpid()}").touch()
+    while (folder / f"hold-{sys.argv[4]}").exists():
+        time.sleep(0.02)
+    return really(*arguments, **options)
+compiled._compile = compile_and_tell
+(folder / f"started-{sys.argv[4]}").touch()
+print(compiled._Kernel(add_up.__wrapped__)(np.arange(5, dtype=np.int64), 3))
+"""
+
+
+def start(folder, name, longest_wait_s=600.0):
+    """Start a process that needs the kernel, and that stays in the middle of compiling while ``hold-NAME`` is there."""
+    command = [sys.executable, "-c", CHILD, str(Path(__file__).parent), str(folder), str(longest_wait_s), name]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(folder, pattern):
+    for _ in range(6_000):
+        if any(folder.glob(pattern)):
+            return
+        time.sleep(0.02)
+    pytest.fail(f"no {pattern}")
+
+
+def answer_of(process):
+    out, told = process.communicate(timeout=300)
+    assert not told
+    return out.strip()
+
+
+def test_of_processes_that_start_at_once_one_compiles(tmp_path):
+    processes = [start(tmp_path, str(k)) for k in range(5)]
+    assert [answer_of(process) for process in processes] == ["(30, 5)"] * 5
+    assert len(list(tmp_path.glob("compiling-*"))) == 1
+    assert len(list(tmp_path.glob("*.kernel"))) == 1
+
+
+def test_who_waits_for_a_killed_process_compiles_itself(tmp_path):
+    (tmp_path / "hold-first").touch()
+    first = start(tmp_path, "first")
+    wait_for(tmp_path, "compiling-*")
+    second = start(tmp_path, "second")
+    wait_for(tmp_path, "started-second")
+    first.kill()
+    first.communicate()
+    assert answer_of(second) == "(30, 5)"
+    assert len(list(tmp_path.glob("compiling-*"))) == 2
+
+
+def test_nobody_waits_for_ever_for_a_process_that_stands_still(tmp_path):
+    (tmp_path / "hold-first").touch()
+    first = start(tmp_path, "first")
+    wait_for(tmp_path, "compiling-*")
+    assert answer_of(start(tmp_path, "second", longest_wait_s=0.1)) == "(30, 5)"
+    assert first.poll() is None
+    (tmp_path / "hold-first").unlink()
+    assert answer_of(first) == "(30, 5)"
+    assert len(list(tmp_path.glob("*.kernel"))) == 1
+
+
+def test_where_the_folder_went_away_a_kernel_runs_all_the_same(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    monkeypatch.setattr(compiled, "kernel_folder", lambda: gone)
+    assert fresh()(np.arange(5, dtype=np.int64), 3) == (30, 5)
+    assert not gone.exists()
 
 
 def test_reading_a_capture_again_does_not_import_the_compiler(tmp_path):
