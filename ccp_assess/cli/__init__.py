@@ -7,6 +7,7 @@ command) and imports what it needs inside its functions, so that ``--help`` is f
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import io
 import os
@@ -29,12 +30,22 @@ def _endings() -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()  # a pipe that closed early shows here at the latest, not when Python ends
-    except BrokenPipeError:  # `| head` has read what it wanted: nothing is wrong
+    except (OSError, SystemExit) as ending:
+        if not _is_closed_pipe(ending):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        sys.exit(0)  # `| head` has read what it wanted: nothing is wrong
     except KeyboardInterrupt:
         sys.stderr.write("ccp-assess: interrupted; what was finished is kept\n")
         sys.exit(130)
+
+
+def _is_closed_pipe(ending: BaseException) -> bool:
+    """Tell whether a reader went away: in Windows' words too, and where rich, which shows help, made an exit of it."""
+    cause = ending.__context__ if isinstance(ending, SystemExit) else ending
+    if isinstance(cause, BrokenPipeError):
+        return True
+    return os.name == "nt" and isinstance(cause, OSError) and cause.errno == errno.EINVAL and not cause.filename
 
 
 class _Commands(TyperGroup):

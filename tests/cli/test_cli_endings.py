@@ -13,13 +13,37 @@ COMMAND = [sys.executable, "-m", "ccp_assess"]
 
 
 @POSIX
-@pytest.mark.parametrize("words", [["quality", "--delay-ms", "100", "--json"], ["allowlist", "formats"], ["--version"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["quality", "--delay-ms", "100", "--json"],
+        ["allowlist", "formats"],
+        ["--version"],
+        ["--help"],
+        ["capture", "--help"],
+        ["capture", "scrub", "--help"],
+    ],
+)
 def test_a_reader_that_has_seen_enough_is_no_failure(words):
     reading, writing = os.pipe()
     os.close(reading)  # what `| true` does, without a race
     done = subprocess.run([*COMMAND, *words], stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_windows_words_for_a_closed_pipe_are_understood():
+    closed = (
+        "import errno, os, types\nimport ccp_assess.cli as cli\n"
+        "cli.os = types.SimpleNamespace(**(vars(os) | {'name': 'nt'}))\n"
+        "def tell() -> None:\n    raise OSError(errno.EINVAL, 'Invalid argument')\n"
+        "def read() -> None:\n    raise OSError(errno.EINVAL, 'Invalid argument', 'a file')\n"
+        "cli._register = lambda: (cli.app.command('tell')(tell), cli.app.command('read')(read))\n"
+        "cli.main()\n"
+    )
+    for word, status, told in [("tell", 0, ""), ("read", 1, "ccp-assess: a file: Invalid argument\n")]:
+        done = subprocess.run([sys.executable, "-c", closed, word], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (status, told)
 
 
 def test_ctrl_c_is_said_in_one_line_and_ends_with_130():
