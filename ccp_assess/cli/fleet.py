@@ -27,7 +27,7 @@ def run(
     tls_key: str | None = typer.Option(None, "--tls-key", help="Key of the own certificate (PEM)."),
     insecure: bool = typer.Option(False, "--insecure", help="Speak in the clear to a scheduler on another machine."),
     part_bytes: int | None = typer.Option(
-        None, "--part-bytes", min=1_000, help="Longer recordings are read in parts of so many bytes; 512 MB by default."
+        None, "--part-bytes", min=1_000, help="Longer recordings are read in parts of so many bytes; 2 GB by default."
     ),
     hash_inputs: bool = typer.Option(
         False, "--hash-inputs", help="Record the SHA-256 of every file; one that was only touched is not read again."
@@ -102,6 +102,13 @@ def check(
         raise typer.Exit(1)
 
 
+_WORKER = (
+    "dask worker tls://SCHEDULER:8786 --nworkers -1 --nthreads 1 "
+    "--worker-port 8800:8899 --nanny-port 8900:8999 --dashboard-address 127.0.0.1:0"
+)
+"""One process for each processor, on ports that a firewall can be told, with a dashboard for its own machine alone."""
+
+
 @app.command()
 def certificates(
     out: Path = typer.Option(..., "--out", help="Folder that shall hold them."),
@@ -119,7 +126,7 @@ def certificates(
             f"  {command} --tls-ca{file} {out}/ca.pem --tls-cert {out}/{name}.pem --tls-key {out}/{name}.key"
             for command, file, name in (
                 ("dask scheduler --protocol tls --dashboard-address 127.0.0.1:8787", "-file", "scheduler"),
-                ("dask worker tls://SCHEDULER:8786 --nthreads 1", "-file", "worker"),
+                (_WORKER, "-file", "worker"),
                 ("ccp-assess fleet run SOURCE --out DEST --scheduler tls://SCHEDULER:8786", "", "client"),
             )
         )
@@ -132,6 +139,7 @@ def report(
     out: Path = typer.Option(..., "--out", help="The page, such as many-sites.html."),
     since: str | None = typer.Option(None, "--since", help="Compare before and after, 2026-11-23T12:00:00Z."),
     title: str | None = typer.Option(None, "--title", help="Whose sites they are; by default the clients in it."),
+    masked: bool = typer.Option(False, "--masked", help="Mask whatever names the client or its places."),
 ) -> None:
     """Write one page to hand over: worst sites, hours, providers, Regions, findings, and what is unknown."""
     import atexit
@@ -140,6 +148,7 @@ def report(
 
     from ccp_assess.cli.progress import progress_bar
     from ccp_assess.fleet.answers import dataset_title, read_answers
+    from ccp_assess.fleet.masked import mask_answers
     from ccp_assess.report.many_sites import write_many_sites
 
     atexit.unregister(gc.freeze)  # the database's binding wants to be taken apart at the end, and says so loudly
@@ -151,6 +160,9 @@ def report(
         ) from error
     with progress_bar() as progress:
         answers = read_answers(dest, since=instant, progress=progress)
+    if masked:
+        answers, mask = mask_answers(answers)
+        title = mask.text(title) if title else None
     path = write_many_sites(
         out,
         answers.rows,
@@ -158,6 +170,7 @@ def report(
         made_at=datetime.now(UTC),
         title=title or dataset_title(answers),
         since=answers.since,
+        masked=masked,
     )
     typer.echo(f"wrote {path}")
 

@@ -23,7 +23,7 @@ from ccp_assess.fleet.counting import COLUMNS, count_values
 from ccp_assess.fleet.dataset import FORMAT, Dataset, json_bytes
 from ccp_assess.fleet.needs import FleetError, need
 from ccp_assess.fleet.rows import ROW_GROUP_ROWS, parquet_bytes, parquet_writer, sha256_of
-from ccp_assess.fleet.schema import arrow_schema
+from ccp_assess.fleet.schema import TABLES, arrow_schema
 from ccp_assess.fleet.sources import open_place
 
 BATCH_BYTES = 64 << 20
@@ -143,7 +143,7 @@ def merge_batch(document: dict[str, Any], dest_url: str) -> dict[str, Any]:
     tables = _tables(batch, dataset, None if is_merged else COLUMNS)
     sink = io.BytesIO()
     if is_merged:
-        tables = _written(tables, arrow_schema(batch.table), sink)
+        tables = _written(tables, arrow_schema(batch.table, encoded=True), sink)
     counts = count_values(tables) if is_counted else {}
     for _ in tables:
         pass
@@ -164,26 +164,31 @@ def _tables(batch: Batch, dataset: Dataset, columns: tuple[str, ...] | None = No
     import pyarrow.parquet as pq  # noqa: PLC0415 - the same
 
     digests = {path: digest for path, _, digest in batch.parts}
+    texts = [name for name, kind in TABLES[batch.table].items() if kind == "text"]
     for path, data in dataset.get_many(list(digests)):
         if data is None or sha256_of(data) != digests[path]:
             raise FleetError(f"{path} is not what was written; remove it and its record in units/, and run again")
-        yield pq.read_table(pa.BufferReader(data), columns=None if columns is None else list(columns))
+        yield pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts).read(columns, use_threads=False)
 
 
 def _written(tables: Iterable[Any], schema: Any, sink: io.BytesIO) -> Iterator[Any]:
     """Pass tables on, and write their rows after each other in row groups of a good size."""
-    import pyarrow as pa  # noqa: PLC0415 - see above
-
     with parquet_writer(sink, schema) as writer:
         waiting: list[Any] = []
         for table in tables:
             waiting.append(table)
             if sum(table.num_rows for table in waiting) >= ROW_GROUP_ROWS:
-                writer.write_table(pa.concat_tables(waiting), row_group_size=ROW_GROUP_ROWS)
+                writer.write_table(_joined(waiting), row_group_size=ROW_GROUP_ROWS)
                 waiting = []
             yield table
         if waiting:
-            writer.write_table(pa.concat_tables(waiting), row_group_size=ROW_GROUP_ROWS)
+            writer.write_table(_joined(waiting), row_group_size=ROW_GROUP_ROWS)
+
+
+def _joined(tables: list[Any]) -> Any:
+    import pyarrow as pa  # noqa: PLC0415 - see above
+
+    return pa.concat_tables(tables).unify_dictionaries()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,7 +137,7 @@ def _table(table: str, columns: dict[str, list[Any]], clients: list[str], sites:
 def _seconds(assessment: CaptureAssessment, client: str, site_id: str) -> Any:
     import pyarrow as pa  # noqa: PLC0415 - see above
 
-    schema = arrow_schema("seconds")
+    schema = arrow_schema("seconds", encoded=True)
     rows, which = all_seconds(assessment)
     if not len(rows):
         return schema.empty_table()
@@ -148,14 +148,13 @@ def _seconds(assessment: CaptureAssessment, client: str, site_id: str) -> Any:
     relay, media = round_trips_by_second(assessment, rows["time_ns"], which)
 
     def words(values: Iterable[str | None]) -> Any:
-        return pa.DictionaryArray.from_arrays(which.astype(np.int32), pa.array(list(values), pa.string())).cast(
-            pa.string()
-        )
+        of_stream = pa.array(list(values), pa.string()).dictionary_encode()
+        return of_stream.take(pa.array(which))
 
     time_us = rows["time_ns"] // 1_000
     columns = {
-        "client": pa.repeat(pa.scalar(client), len(rows)),
-        "site_id": pa.repeat(pa.scalar(site_id), len(rows)),
+        "client": words([client] * len(streams)),
+        "site_id": words([site_id] * len(streams)),
         "day": pa.array((time_us // _US_PER_DAY).astype(np.int32)).cast(pa.date32()),
         "time": pa.array(time_us).cast(pa.timestamp("us")),
         "call_id": words(call_ids),
@@ -200,8 +199,9 @@ def parts_by_day(tables: dict[str, Any]) -> Parts:
 
     parts: Parts = {}
     for name, table in sorted(tables.items()):
-        for day in sorted(pc.unique(table["day"]).to_pylist()):
-            rows = table.filter(pc.equal(table["day"], day))
+        days = sorted(pc.unique(table["day"]).to_pylist())
+        for day in days:
+            rows = table if len(days) == 1 else table.filter(pc.equal(table["day"], day))
             parts[name, day.isoformat()] = parquet_bytes(rows)
     return parts
 
@@ -209,6 +209,7 @@ def parts_by_day(tables: dict[str, Any]) -> Parts:
 def parquet_writer(sink: Any, schema: Any) -> Any:
     """Open a Parquet file for writing: fixed settings and no clock, so that the same rows are the same bytes.
 
+    The file tells the types of Parquet alone, so that texts are texts whichever way they stood in memory.
     Instants are written as differences, which are short where rows are in order of time.
 
     Parameters
@@ -231,6 +232,7 @@ def parquet_writer(sink: Any, schema: Any) -> Any:
         sink,
         schema,
         version="2.6",
+        store_schema=False,
         compression="zstd",
         compression_level=1,
         use_dictionary=[name for name in schema.names if name not in instants],

@@ -15,14 +15,16 @@ from typing import Any
 from ccp_assess.errors import first_line
 from ccp_assess.fleet.chain import sweep_states
 from ccp_assess.fleet.cluster import Engine, connect
+from ccp_assess.fleet.crew import Crew, dashboard_of
 from ccp_assess.fleet.dataset import Dataset, open_dataset
 from ccp_assess.fleet.lease import Lease
 from ccp_assess.fleet.merging import merge_all
+from ccp_assess.fleet.inputs import NoRoomError
 from ccp_assess.fleet.needs import FleetError, need
 from ccp_assess.fleet.plan import Plan, join_shared, make_plan
 from ccp_assess.fleet.refusals import told_as_kept
 from ccp_assess.fleet.sources import Place, SourceFile, lies_inside, open_place
-from ccp_assess.fleet.units import Span, Unit
+from ccp_assess.fleet.units import COPIED_BYTES, Span, Unit
 from ccp_assess.fleet.work import Manner, do_again, do_part, do_unit
 
 Progress = Callable[[str, int, int], None]
@@ -102,19 +104,22 @@ def run_fleet(
     failed: dict[str, dict[str, Any]] = {}
     total_done = 0
     with told_as_kept(dest_url), Lease(dataset) as lease, ExitStack() as engines:
-        client = None
+        client = crew = None
         records = dataset.units_of_runs()
         plan = make_plan(source, dataset, heads, records)
         kept = len(plan.done)
         for _ in range(_ROUNDS):
             if any(unit.key not in failed for unit in plan.pending):
-                if client is None:
+                if client is None or crew is None:
                     client = engines.enter_context(connect(engine))
-                    if say is not None:
-                        say(f"dashboard: {client.dashboard_link}")
+                    is_own = engine.scheduler is None
+                    crew = Crew(client, is_own=is_own, say=say)
+                    if say is not None and client.dashboard_link:
+                        say(f"dashboard: {client.dashboard_link if is_own else dashboard_of(client)}")
                 todo = _Round(
                     client,
                     engine,
+                    crew=crew,
                     source=source,
                     dataset=dataset,
                     plan=plan,
@@ -176,6 +181,7 @@ class _Round:
         client: Any,
         engine: Engine,
         *,
+        crew: Crew,
         source: Place,
         dataset: Dataset,
         plan: Plan,
@@ -185,6 +191,7 @@ class _Round:
         progress: Progress | None,
     ) -> None:
         self._client, self._engine, self._source, self._dataset = client, engine, source, dataset
+        self._crew = crew
         self._records, self._failed, self._lease, self._progress = records, failed, lease, progress
         todo = [unit for unit in plan.pending if unit.key not in failed]
         self._waiting = deque(_Job(unit, plan.replaced.get(unit.key)) for unit in todo)
@@ -227,7 +234,7 @@ class _Round:
         self._progress(words, self._kept_bytes + done_bytes, self._total)
 
     def _hand_out(self) -> None:
-        workers = len(self._client.nthreads())
+        workers = self._crew.count()
         most = max(_LEAST_WAITING, 2 * workers)
         while self._waiting and len(self._running) < most:
             job = self._waiting.popleft()
@@ -243,9 +250,11 @@ class _Round:
         unit, places = job.unit.to_document(), (self._source.url, self._dataset.place.url)
         engine = self._engine
         manner = Manner(threads=threads, hash_inputs=engine.hash_inputs, part_bytes=engine.part_bytes)
+        is_local = self._source.local is not None
+        most_bytes = engine.part_bytes if is_local else min(engine.part_bytes, COPIED_BYTES)
         if job.was is not None:
             work: tuple[Any, ...] = (do_again, unit, job.was, *places)
-        elif job.unit.first.kind == "captures" and job.unit.size > engine.part_bytes:
+        elif job.unit.first.kind == "captures" and job.unit.size > most_bytes:
             work = (do_part, unit, *places, manner)
         else:
             work = (do_unit, unit, *places, manner)
@@ -261,6 +270,9 @@ class _Round:
             told = {} if error is not None else future.result(timeout=_ANSWER_S)
         except (TimeoutError, need("distributed").TimeoutError):  # its worker went with the answer; ask another one
             future.cancel()
+            self._waiting.appendleft(job)
+            return
+        if isinstance(error, NoRoomError) and self._crew.send_away_full(job.unit.size):
             self._waiting.appendleft(job)
             return
         if error is not None:

@@ -101,13 +101,15 @@ NO_DAY = "1970-01-01"
 """Day of rows without a time."""
 
 
-def arrow_schema(table: str) -> Any:
+def arrow_schema(table: str, *, encoded: bool = False) -> Any:
     """Return the declared schema of a table.
 
     Parameters
     ----------
     table
         A key of `TABLES` or `COUNTS`.
+    encoded
+        Whether texts stand as numbers of words, as they do in Parquet: shorter, and written and read in half the time.
 
     Returns
     -------
@@ -117,7 +119,7 @@ def arrow_schema(table: str) -> Any:
     import pyarrow as pa  # noqa: PLC0415 - a fifth of a second that only this work need pay
 
     types = {
-        "text": pa.string(),
+        "text": pa.dictionary(pa.int32(), pa.string()) if encoded else pa.string(),
         "integer": pa.int64(),
         "small": pa.int32(),
         "number": pa.float64(),

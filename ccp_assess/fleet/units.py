@@ -26,8 +26,11 @@ References
 RFC 8656, section 7.2: at most 3,600 s is suggested.
 """
 
-PART_BYTES = 512_000_000
-"""Units of captures that are larger are read in parts of this size."""
+PART_BYTES = 2_000_000_000
+"""Units of captures that are larger are read in parts of this size: a few seconds of work each."""
+
+COPIED_BYTES = 512_000_000
+"""Larger units of a bucket are read where they lie; smaller ones are copied to the worker's folder first."""
 
 _PROBES_PER_UNIT = 32
 """Files of a unit of probes on the average."""

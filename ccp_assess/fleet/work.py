@@ -26,6 +26,7 @@ from ccp_assess.fleet.probe_rows import probe_rows
 from ccp_assess.fleet.rows import Parts, parts_by_day, table_of_rows, tables_of_captures
 from ccp_assess.fleet.sources import Place, SourceFile, open_place
 from ccp_assess.fleet.units import PART_BYTES, Unit
+from ccp_assess.memory import keep_large_blocks
 from ccp_assess.probe.imports import probe_document_json, read_probe_file
 from ccp_assess.probe.round_files import read_rounds
 
@@ -69,6 +70,7 @@ def do_unit(unit: dict[str, Any], source_url: str, dest_url: str, manner: Manner
     record
         What was written; ``{"changed": path}`` where a file changed meanwhile and nothing was.
     """
+    keep_large_blocks()
     source = open_place(source_url)
     files = [SourceFile(**file) for file in unit["files"]]
     with work_folder() as folder:
@@ -102,6 +104,7 @@ def do_part(unit: dict[str, Any], source_url: str, dest_url: str, manner: Manner
         ``{"done_bytes": …}`` where it goes on, the record where this was the last part, ``{"changed": path}`` where a
         file changed meanwhile.
     """
+    keep_large_blocks()
     source, dataset = open_place(source_url), Dataset(open_place(dest_url))
     files = [SourceFile(**file) for file in unit["files"]]
     chain = Chain(dataset, Unit(files=tuple(files)))
