@@ -42,7 +42,7 @@ def mask_assessment(assessment: ClientAssessment, mask: Mask) -> ClientAssessmen
     }
     people = {name: f"Agent {number}" for number, name in enumerate(agents, start=1) if name.strip(" _-")}
     seen = [assessment.captures, assessment.measurements, assessment.witnesses, assessment.joined, assessment.audit]
-    mask = replace(mask, names={**people, **mask.names}, wire=_seen_on_the_wire(seen))
+    mask = replace(mask, names={**people, **mask.names}, wire=names_on_the_wire(seen))
     return replace(
         assessment,
         client=blur_places(replace(assessment.client, folder=FOLDER)),
@@ -77,8 +77,19 @@ def without_distances(document: Any) -> Any:
     return document
 
 
-def _seen_on_the_wire(documents: Any) -> dict[str, str]:
-    """Return what stands for each host name and each public address that is not AWS's."""
+def names_on_the_wire(documents: Any) -> dict[str, str]:
+    """Return what stands for each host name and each public address that is not AWS's.
+
+    Parameters
+    ----------
+    documents
+        Values of any depth; hosts are looked for where hosts stand (``host``, ``proxy`` ...), addresses everywhere.
+
+    Returns
+    -------
+    masks
+        In lower case to their mask: the ``wire`` of a `Mask`.
+    """
     ranges, masks = read_ranges(), dict[str, str]()
     hosts = addresses = 0
     for text in dict.fromkeys(_named(documents)):

@@ -26,7 +26,8 @@ _SHORTEST_IN_TEXT = 3
 """Codes and cities with fewer characters are not looked for in sentences."""
 _SHORTEST_TELLING_WORD = 4
 _WORD = re.compile(r"[^\W_]+")
-_TOKEN = re.compile(r"[0-9A-Za-z:][\w.:-]*")
+TOKEN = re.compile(r"[0-9A-Za-z:][\w.:-]*")
+"""What may be a host name or an address in a text, with its port."""
 _COMMON = frozenset({
     "agent", "agents", "amazon", "and", "assumed", "audio", "bank", "bench", "call", "calls", "center", "centre",
     "client", "cloud", "company", "connect", "contact", "corporation", "critical", "customer", "data", "delay", "east",
@@ -80,7 +81,7 @@ class Mask:
 
     def text(self, words: str) -> str:
         """Return a text without the client's names."""
-        masked = _TOKEN.sub(lambda found: self._on_the_wire(found[0]), words) if self.wire else words
+        masked = TOKEN.sub(lambda found: self._on_the_wire(found[0]), words) if self.wire else words
         masked = _ALIAS.sub("instance", masked)
         near = {one for word in _WORD.findall(masked.casefold()) for one in self._by_word.get(word, ())}
         if near:
@@ -91,6 +92,9 @@ class Mask:
 
     def _on_the_wire(self, token: str) -> str:
         bare = token.rstrip(".:")
+        host, colon, port = bare.rpartition(":")
+        if bare.lower() not in self.wire and port.isdigit() and host.lower() in self.wire:
+            return self.wire[host.lower()] + colon + port + token[len(bare) :]
         return self.wire.get(bare.lower(), bare) + token[len(bare) :]
 
     def tree(self, value: Any) -> Any:
@@ -137,10 +141,12 @@ def mask_client(client: Client) -> tuple[Client, Mask]:
     """
     codes = dict(_numbered("origin", (origin.origin_id for origin in client.callers)))
     codes |= dict(_numbered("target", (target.target_id for target in client.transfers)))
-    codes |= dict(_numbered("site", (site.site_id for site in client.sites)))
+    sites = dict(_numbered("site", sorted(site.site_id for site in client.sites)))  # as in a dataset of many sites
+    codes |= sites
     origins = dict(_numbered("origin", (origin.origin_id for origin in client.callers)))
     targets = dict(_numbered("target", (target.target_id for target in client.transfers)))
-    mask = Mask(names=_names(client, codes), codes=codes)
+    names = {site_id: site_name(alias) for site_id, alias in sites.items()}
+    mask = Mask(names=_names(client, codes, names), codes=codes)
     masked = replace(
         client,
         name=CLIENT,
@@ -148,12 +154,12 @@ def mask_client(client: Client) -> tuple[Client, Mask]:
             replace(
                 site,
                 site_id=codes[site.site_id],
-                name=f"Site {number}",
+                name=names[site.site_id],
                 place=None,
                 subnets=(),
                 via_site_id=mask.code(site.via_site_id),
             )
-            for number, site in enumerate(client.sites, start=1)
+            for site in client.sites
         ),
         callers=tuple(
             replace(origin, origin_id=origins[origin.origin_id], place=origins[origin.origin_id])
@@ -184,24 +190,94 @@ def _numbered(kind: str, identifiers: Iterable[str]) -> Iterator[tuple[str, str]
     return ((identifier, f"{kind}-{number}") for number, identifier in enumerate(identifiers, start=1))
 
 
-def _names(client: Client, codes: Mapping[str, str]) -> dict[str, str]:
-    """Collect what names somebody or some place in texts, and what stands for it there."""
-    cities = {
-        city.strip(): PLACE
-        for group in (client.sites, client.callers, client.transfers, client.reroutes)
-        for one in group
-        if one.place
-        for city in (one.place, one.place.partition(",")[0])
-    }
-    words = {word: CLIENT for word in re.findall(r"[^\W\d_]+", client.name) if len(word) >= _SHORTEST_TELLING_WORD}
-    sites = {site.name: f"Site {number}" for number, site in enumerate(client.sites, start=1) if site.name}
-    names = {**cities, **words, client.name: CLIENT, **sites, **dict(_file_names(client, codes))}
+def site_name(alias: str) -> str:
+    """Return the masked name of a site.
+
+    Parameters
+    ----------
+    alias
+        Its masked identifier.
+
+    Returns
+    -------
+    name
+        For people.
+
+    Examples
+    --------
+    >>> site_name("site-3")
+    'Site 3'
+    """
+    return alias.replace("site-", "Site ")
+
+
+def client_names(name: str, alias: str) -> dict[str, str]:
+    """Return what names a client in texts: its name, and each telling word of it.
+
+    Parameters
+    ----------
+    name
+        Of the client.
+    alias
+        What stands for it.
+
+    Returns
+    -------
+    names
+        For a `Mask`.
+    """
+    words = [word for word in re.findall(r"[^\W\d_]+", name) if len(word) >= _SHORTEST_TELLING_WORD]
+    return {**telling_names(dict.fromkeys(words, alias)), **({name: alias} if _WORD.search(name) else {})}
+
+
+def place_names(place: str) -> dict[str, str]:
+    """Return what names a place in texts: as it is written, and its city alone.
+
+    Parameters
+    ----------
+    place
+        Such as ``Denver, US``.
+
+    Returns
+    -------
+    names
+        For a `Mask`; not filtered yet.
+    """
+    return dict.fromkeys((place.strip(), place.partition(",")[0].strip()), PLACE)
+
+
+def telling_names(names: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what names nobody: words of a letter or two, and those that our own texts need.
+
+    Parameters
+    ----------
+    names
+        Names and what stands for them.
+
+    Returns
+    -------
+    names
+        Those to look for in texts.
+    """
     return {
         name: alias
         for name, alias in names.items()
-        if (len(name.strip(" _-")) >= _SHORTEST_IN_TEXT and name.casefold() not in _COMMON) or name == client.name
-        if _WORD.search(name)
+        if len(name.strip(" _-")) >= _SHORTEST_IN_TEXT and name.casefold() not in _COMMON and _WORD.search(name)
     }
+
+
+def _names(client: Client, codes: Mapping[str, str], site_names: Mapping[str, str]) -> dict[str, str]:
+    """Collect what names somebody or some place in texts, and what stands for it there."""
+    cities = {
+        name: alias
+        for group in (client.sites, client.callers, client.transfers, client.reroutes)
+        for one in group
+        if one.place
+        for name, alias in place_names(one.place).items()
+    }
+    sites = {site.name: site_names[site.site_id] for site in client.sites if site.name}
+    named = client_names(client.name, CLIENT)
+    return {**telling_names({**cities, **named, **sites, **dict(_file_names(client, codes))}), **named}
 
 
 def _file_names(client: Client, codes: Mapping[str, str]) -> Iterator[tuple[str, str]]:

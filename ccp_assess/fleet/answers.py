@@ -46,7 +46,8 @@ order by case severity when 'critical' then 0 when 'warning' then 1 else 2 end, 
 """
 
 _FINDINGS_BY_SITE = """
-select code, client, site_id, count(*) as findings from findings group by all order by code, client, site_id
+select code, severity, client, site_id, count(*) as findings from findings group by all
+order by code, severity, client, site_id
 """
 
 _COVERAGE = """
@@ -60,7 +61,8 @@ spoken as (select client, site_id, count(*) as calls, count(*) filter (where out
 probed as (select client, site_id, count(distinct (source, time)) as probe_rounds,
     count(distinct region_code) as regions, count(distinct region_code) filter (where rtt_p50_ms is not null)
     as regions_timed from probes group by client, site_id)
-select client, site_id, name, place, agents, access, provider, coalesce(captures, 0) as captures,
+select client, site_id, named.site_id is not null as is_listed, name, place, agents, access, provider,
+  coalesce(captures, 0) as captures,
   coalesce(packets, 0) as packets, first_time, last_time, coalesce(calls, 0) as calls,
   coalesce(failed, 0) as failed, coalesce(probe_rounds, 0) as probe_rounds, coalesce(regions, 0) as regions,
   coalesce(regions_timed, 0) as regions_timed
@@ -111,12 +113,15 @@ class Answers:
         Name of the answer → its rows; the keys of `QUESTIONS`, and ``before_after`` if an instant was given.
     since
         That instant, UTC.
+    masked
+        Whether whatever names a client or its places is masked.
     """
 
     store: str
     manifest: dict[str, Any]
     rows: dict[str, Rows] = field(default_factory=dict)
     since: datetime | None = None
+    masked: bool = False
 
     @property
     def set_aside(self) -> Rows:

@@ -36,6 +36,12 @@ _DEFINITIONS = {
     "Unknown": "nobody measured it; it is never shown as zero.",
 }
 
+_MASKED = {
+    "Masked": "clients, sites, places, providers, files, hosts and public addresses that are not AWS's stand under "
+    "other names, the same throughout. Delays stay: who knows the world's networks can still guess a region of the "
+    "world from them."
+}
+
 
 def write_many_sites(
     path: str | Path,
@@ -45,6 +51,7 @@ def write_many_sites(
     made_at: datetime,
     title: str,
     since: datetime | None = None,
+    masked: bool = False,
 ) -> Path:
     """Write the page of many sites.
 
@@ -62,13 +69,15 @@ def write_many_sites(
         Whose sites they are.
     since
         The instant that before and after are divided by, UTC.
+    masked
+        Whether the rows are masked, which the page says.
 
     Returns
     -------
     path
         Of the page.
     """
-    text = render_many_sites(rows, manifest=manifest, made_at=made_at, title=title, since=since)
+    text = render_many_sites(rows, manifest=manifest, made_at=made_at, title=title, since=since, masked=masked)
     write_whole(Path(path), text)
     return Path(path)
 
@@ -80,12 +89,13 @@ def render_many_sites(
     made_at: datetime,
     title: str,
     since: datetime | None = None,
+    masked: bool = False,
 ) -> str:
     """Return the page of many sites as one HTML document that asks no server for anything.
 
     Parameters
     ----------
-    rows, manifest, made_at, title, since
+    rows, manifest, made_at, title, since, masked
         As of `write_many_sites`.
 
     Returns
@@ -106,7 +116,8 @@ def render_many_sites(
         tables=content.tables(rows, aside),
         nearest=content.nearest_table(rows.get("region_comparison", ()), content.site_columns(rows)),
         pictures=_pictures(rows),
-        definitions=_DEFINITIONS,
+        definitions=_DEFINITIONS | (_MASKED if masked else {}),
+        masked=masked,
         most_rows=MOST_ROWS,
     )
 

@@ -482,7 +482,7 @@ def finding_grid(rows: Rows) -> dict[str, dict[str, float | None]]:
     Parameters
     ----------
     rows
-        ``code``, ``client``, ``site_id`` and ``findings``.
+        ``code``, ``client``, ``site_id`` and ``findings``; several of one code and site are added up.
 
     Returns
     -------
@@ -494,5 +494,6 @@ def finding_grid(rows: Rows) -> dict[str, dict[str, float | None]]:
     sites = list(dict.fromkeys(sorted(names)))
     table: dict[str, dict[str, float | None]] = {}
     for name, row in zip(names, rows, strict=True):
-        table.setdefault(str(row["code"]), dict.fromkeys(sites))[name] = float(row["findings"])
+        cells = table.setdefault(str(row["code"]), dict.fromkeys(sites))
+        cells[name] = (cells[name] or 0.0) + float(row["findings"])
     return table
