@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 
-_M_MMAP_THRESHOLD = -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_KEPT_BYTES = 32 << 20
 
 
@@ -42,7 +42,9 @@ def keep_large_blocks() -> None:
 
     References
     ----------
-    mallopt(3), M_MMAP_THRESHOLD.
+    mallopt(3), M_MMAP_THRESHOLD: both limits are as glibc's own adaptation would end.
     """
     with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2 * _LARGEST_KEPT_BYTES)

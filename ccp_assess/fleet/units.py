@@ -64,6 +64,11 @@ class Unit:
         """All its files [bytes]."""
         return sum(file.size for file in self.files)
 
+    def is_for_parts(self, part_bytes: int, *, is_local: bool) -> bool:
+        """Tell whether it is read in parts, and where its files lie, rather than in one go."""
+        most_bytes = part_bytes if is_local else min(part_bytes, COPIED_BYTES)
+        return self.first.kind == "captures" and self.size > most_bytes
+
     def to_document(self) -> dict[str, Any]:
         """Return it as plain values."""
         return {"key": self.key, "files": [asdict(file) for file in self.files]}

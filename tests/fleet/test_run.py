@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from fleet_sources import cut_in_files, local_scheduler, make_source, shifted, touch_apart, tree
 
@@ -15,6 +16,7 @@ from ccp_assess.fleet.dataset import Dataset
 from ccp_assess.fleet.lease import Lease
 from ccp_assess.fleet.rows import tables_of_captures
 from ccp_assess.fleet.run import FleetResult, run_fleet
+from ccp_assess.fleet.schema import arrow_schema
 from ccp_assess.fleet.sources import open_place
 from ccp_assess.fleet.store import Store
 
@@ -65,6 +67,16 @@ def test_a_second_run_does_nothing_and_changes_nothing(tmp_path: Path) -> None:
     assert (first.done, first.kept, second.done, second.kept) == (5, 0, 0, 5)
     assert tree(tmp_path / "out") == before
     assert Dataset(open_place(str(tmp_path / "out"))).check() == []
+
+
+def test_every_file_of_a_dataset_has_the_declared_columns_and_types(tmp_path: Path) -> None:
+    run(make_source(tmp_path / "acme"), tmp_path / "out")
+    files = sorted((tmp_path / "out").rglob("*.parquet"))
+    tables = [path.relative_to(tmp_path / "out").parts for path in files]
+    names = [parts[1] if parts[0] == "merged" else parts[0] for parts in tables]
+    assert {"calls", "seconds", "site_counts", "hour_counts"} <= set(names)
+    for name, path in zip(names, files, strict=True):
+        assert pq.ParquetFile(path).schema_arrow.equals(arrow_schema(name)), path
 
 
 def test_a_changed_file_is_done_again_and_a_removed_one_leaves_nothing(tmp_path: Path) -> None:

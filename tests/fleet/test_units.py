@@ -1,5 +1,6 @@
 """Units: what belongs together is read together, and nothing else is."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccp_assess.fleet.sources import SourceFile, place_of
-from ccp_assess.fleet.units import SILENCE_NS, Span, plan_units
+from ccp_assess.fleet.units import COPIED_BYTES, SILENCE_NS, Span, Unit, plan_units
 
 
 def file(path: str, site: str = "LIS") -> SourceFile:
@@ -101,3 +102,16 @@ def test_the_key_changes_with_the_stamp_of_any_file() -> None:
 )
 def test_layouts(path: str, told: object) -> None:
     assert place_of(path, "root") == told
+
+
+def test_a_large_unit_is_read_in_parts_and_one_of_a_bucket_before_it_would_fill_the_disk_of_a_worker() -> None:
+    def is_for_parts(size: int, part_bytes: int, kind: str = "captures", *, is_local: bool = True) -> bool:
+        unit = Unit(files=(replace(file("a"), size=size, kind=kind),))
+        return unit.is_for_parts(part_bytes, is_local=is_local)
+
+    assert is_for_parts(1_001, 1_000)
+    assert not is_for_parts(1_000, 1_000)
+    assert not is_for_parts(1_001, 1_000, "probes")
+    assert not is_for_parts(COPIED_BYTES + 1, 4 * COPIED_BYTES)
+    assert is_for_parts(COPIED_BYTES + 1, 4 * COPIED_BYTES, is_local=False)
+    assert is_for_parts(1_001, 1_000, is_local=False)
