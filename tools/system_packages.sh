@@ -2,7 +2,7 @@
 # Install the programs that the tests compare with (tshark, Chromium, ...), where we may: Debian, as root.
 set -eu
 missing=""
-for pair in tshark:tshark chromium:chromium tcpdump:tcpdump nft:nftables iptables:iptables node:nodejs ip:iproute2 sysctl:procps turnserver:coturn mtr:mtr-tiny traceroute:traceroute pdftotext:poppler-utils; do
+for pair in tshark:tshark chromium:chromium tcpdump:tcpdump nft:nftables iptables:iptables node:nodejs ip:iproute2 sysctl:procps turnserver:coturn mtr:mtr-tiny traceroute:traceroute pdftotext:poppler-utils faketime:faketime; do
   command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -z "$missing" ] && exit 0

@@ -33,6 +33,10 @@ class ChangedMeanwhileError(CcpAssessError):
     """A file changed while it was read: its unit is planned again."""
 
 
+class NoRoomError(FleetError):
+    """A worker cannot write to its temporary folder; another one may."""
+
+
 def check_same(source: Place, files: Sequence[SourceFile]) -> None:
     """Raise where a file is not the version that was planned.
 
@@ -324,7 +328,7 @@ def work_folder() -> Iterator[Path]:
 
     Raises
     ------
-    FleetError
+    NoRoomError
         Where that cannot be used.
     """
     try:
@@ -339,8 +343,8 @@ def work_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def _no_room(place: Path, error: OSError) -> FleetError:
-    return FleetError(
+def _no_room(place: Path, error: OSError) -> NoRoomError:
+    return NoRoomError(
         f"{place}: the temporary folder of a worker cannot be used ({error.strerror or error}); make room there, or "
         "start the worker with another TMPDIR or --local-directory"
     )
