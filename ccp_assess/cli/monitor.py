@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from ccp_assess.probe.handover import HandOver
     from ccp_assess.probe.rounds import RoundOptions
 
 
@@ -26,17 +28,32 @@ def monitor(
         bool, typer.Option("--bench", help="What --endpoints holds is a test bench, and no service.")
     ] = False,
     out: Annotated[Path, typer.Option(help="JSON Lines that the rounds are appended to.")] = Path("monitor.jsonl"),
+    key: Annotated[Path | None, typer.Option(help="Key of the engagement, with which --drop is signed.")] = None,
+    drop: Annotated[
+        str | None, typer.Option(help="Folder, or https:// address that ends in /, to which each round is handed over.")
+    ] = None,
+    drop_every: Annotated[
+        str | None, typer.Option("--drop-every", help="Hand over so often, such as 30m, not after every round.")
+    ] = None,
     show: Annotated[bool, typer.Option("--show", help="Measure nothing; show what --out holds by hour.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the hours as JSON.")] = False,
 ) -> None:
     """Repeat the measuring over a shift; what is finished is kept whatever happens."""
     from ccp_assess.cli.durations import seconds
     from ccp_assess.cli.output import print_json, printable
+    from ccp_assess.errors import ProbeError
     from ccp_assess.probe.monitoring import by_hour
     from ccp_assess.probe.monitoring import monitor as run
     from ccp_assess.probe.round_files import read_rounds
     from ccp_assess.probe.rounds import RoundOptions, probe_round
 
+    if (drop is None) != (key is None):
+        raise typer.BadParameter("--drop needs --key FILE, and --key is for --drop: only what is signed is taken")
+    if drop_every is not None and drop is None:
+        raise typer.BadParameter("--drop-every is for --drop")
+    if show and drop is not None:
+        raise typer.BadParameter("--show measures nothing; leave --drop out")
+    handover = None
     if not show:
         options = RoundOptions(
             regions=tuple(region or ()),
@@ -47,19 +64,52 @@ def monitor(
             pac=pac,
             vantage="bench" if bench else None,
         )
-        every_s, whole_s = seconds(every), seconds(whole)
+        every_s, whole_s, drop_every_s = seconds(every), seconds(whole), seconds(drop_every) if drop_every else 0.0
         if whole_s < every_s:
             raise typer.BadParameter(f"--for {whole} is shorter than one round's --every {every}")
-        run(lambda: probe_round(options), out, every_s=every_s, for_s=whole_s, tell=_tell_round)
+        handover = None if drop is None else _handover(out, key, drop, proxy)
+        with _courier(handover, drop_every_s) as round_is_done:
+
+            def tell(document: dict[str, Any], number: int, planned: int) -> None:
+                _tell_round(document, number, planned)
+                round_is_done()
+
+            run(lambda: probe_round(options), out, every_s=every_s, for_s=whole_s, tell=tell)
     rounds = read_rounds(out)
     rows = by_hour(rounds.documents)
     if as_json:
         print_json(rows)
+    else:
+        for line in _hours(rows):
+            typer.echo(printable(line))
+        for note in rounds.notes:
+            typer.echo(printable(note), err=True)
+    if handover is not None and (waiting := handover.waiting()):
+        raise ProbeError(
+            f"{waiting} {'round waits' if waiting == 1 else 'rounds wait'} in {out} to be handed over: by the next "
+            f"`monitor --drop` with this --out, or by `ccp-assess fleet sign {out} --key {key} --drop …`"
+        )
+
+
+def _handover(out: Path, key: Path | None, drop: str, proxy: str | None) -> HandOver:
+    from ccp_assess.errors import ProbeError
+    from ccp_assess.files import read_made_key
+    from ccp_assess.probe.handover import HandOver
+
+    return HandOver(out, read_made_key(key or "", ProbeError), drop, proxy=proxy)
+
+
+@contextmanager
+def _courier(handover: HandOver | None, every_s: float) -> Iterator[Callable[[], None]]:
+    """Hand over beside the measuring, if that is wanted; give what is to be called after each round."""
+    from ccp_assess.cli.output import printable
+    from ccp_assess.probe.handover import Courier
+
+    if handover is None:
+        yield lambda: None
         return
-    for line in _hours(rows):
-        typer.echo(printable(line))
-    for note in rounds.notes:
-        typer.echo(printable(note), err=True)
+    with Courier(handover, lambda text: typer.echo(printable(text), err=True), every_s=every_s) as courier:
+        yield courier.round_is_done
 
 
 def _tell_round(document: dict[str, Any], number: int, planned: int) -> None:

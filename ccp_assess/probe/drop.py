@@ -29,7 +29,12 @@ WAITS_S = (1.0, 3.0)
 TIMEOUT_S = 30.0
 _ANSWER_BYTES = 4_096
 _AZURE = ".blob.core.windows.net"
+_THERE = "a file is there already"
 _NO_RENAMING = frozenset({errno.EACCES, errno.EPERM, errno.ENOTSUP})
+
+
+class AlreadyThereError(ProbeError):
+    """A file of this name is there already, and was not replaced."""
 
 
 def drop_name(document: Mapping[str, Any]) -> str:
@@ -71,6 +76,42 @@ def file_name(document: Mapping[str, Any]) -> str:
     return f"{site + '__' if site else ''}probe-{moment}Z.json"
 
 
+def check_folder(where: str) -> None:
+    """Check that results can be handed over here one after another; whether the place can be reached is not asked.
+
+    Parameters
+    ----------
+    where
+        A folder, or an address.
+
+    Raises
+    ------
+    ProbeError
+        If it is no folder and no address that ends in ``/``.
+    """
+    if not _is_address(where):
+        return
+    parts = urlsplit(where)
+    _check_secure(parts.scheme, parts.hostname)
+    if not parts.path.endswith("/"):
+        raise ProbeError(
+            f"{parts.hostname}{parts.path} is a place for one file; name a folder, or an address that ends in / "
+            "(before the ?)"
+        )
+
+
+def _is_address(where: str) -> bool:
+    kind = re.match(r"([a-z][a-z0-9+.-]+)://", where, re.IGNORECASE)
+    if kind is None or kind[1].lower() in {"http", "https"}:
+        return kind is not None
+    raise ProbeError(f"{kind[1]}:// is not understood; name a folder, or an https:// address of that store")
+
+
+def _check_secure(scheme: str, host: str | None) -> None:
+    if scheme.lower() != "https" and not is_loopback(host or ""):
+        raise ProbeError("a result is handed over by https:// only; ask for such an address")
+
+
 def drop(data: bytes, where: str, name: str, *, proxy: str | None = None) -> str:
     """Hand a file over.
 
@@ -93,9 +134,9 @@ def drop(data: bytes, where: str, name: str, *, proxy: str | None = None) -> str
     Raises
     ------
     ProbeError
-        If it could not be handed over.
+        If it could not be handed over; `AlreadyThereError` where a file is there that is never replaced.
     """
-    if re.match(r"https?://", where, re.IGNORECASE):
+    if _is_address(where):
         return _put(data, where, name, proxy)
     return _write(data, Path(where), name)
 
@@ -120,14 +161,15 @@ def _write_once(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+    except FileExistsError:
+        raise AlreadyThereError(f"{path}: the result cannot be written there (a file exists, and stays)") from None
     except OSError as error:
         raise ProbeError(f"{path.parent}: the result cannot be written there ({error.strerror or error})") from error
 
 
 def _put(data: bytes, url: str, name: str, proxy: str | None) -> str:
     parts = urlsplit(url)
-    if parts.scheme.lower() != "https" and not is_loopback(parts.hostname or ""):
-        raise ProbeError("a result is handed over by https:// only; ask for such an address")
+    _check_secure(parts.scheme, parts.hostname)
     if parts.path.endswith("/"):
         parts = parts._replace(path=parts.path + quote(name))
     shown = f"{parts.hostname}{parts.path}"
@@ -177,7 +219,7 @@ def _sent(
     shown: str,
     sleep_s: Callable[[float], None],
 ) -> None:
-    told = ""
+    told, kind = "", ProbeError
     for number in range(TRIES):
         if number:
             sleep_s(WAITS_S[number - 1])
@@ -190,6 +232,7 @@ def _sent(
             if error.code == 412 and number:
                 return  # the answer to an earlier try was lost: it is there
             if error.code < 500 and error.code != 429:
+                kind = AlreadyThereError if _THERE in told else ProbeError
                 break
         except urllib.error.URLError as error:
             if isinstance(error.reason, ssl.SSLCertVerificationError):
@@ -198,7 +241,7 @@ def _sent(
             told = str(getattr(error.reason, "strerror", None) or error.reason)
         except (OSError, HTTPException, ValueError) as error:
             told = str(getattr(error, "strerror", None) or error or type(error).__name__)
-    raise ProbeError(f"{shown}: the result was not taken: {told}")
+    raise kind(f"{shown}: the result was not taken: {told}")
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
@@ -207,7 +250,7 @@ def _reason(error: urllib.error.HTTPError) -> str:
     found = re.search(r"<Code>([A-Za-z]{1,60})</Code>", body)
     code = f"{error.code} {found[1]}" if found else f"{error.code} {error.reason}"
     if error.code == 412 or (error.code == 409 and "exist" in code.lower()):
-        return f"{code}: a file is there already; every result needs an address of its own"
+        return f"{code}: {_THERE}; every result needs an address of its own"
     if error.code in {401, 403}:
         return f"{code}: the address may have expired; ask for a new one"
     if error.code == 407:
