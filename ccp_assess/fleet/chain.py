@@ -1,7 +1,9 @@
 """What the parts of a large unit leave for each other, so that any worker goes on where the last one was.
 
-A part puts the reader's state below ``parts/UNIT/`` of the destination, whole or not at all. The two newest are kept:
-one that turns out damaged, or of another version of this program, costs a part, never a wrong answer.
+A part puts the reader's state below ``parts/UNIT/`` of the destination, whole or not at all, under a name that says how
+far it is. So a worker that stood still and ends its part long after another one did so puts what is there already or
+what is too old to be looked at. The two furthest are kept: one that turns out damaged, or of another version of this
+program, costs a part, never a wrong answer.
 
 A site that records day and night is one unit without an end. The state before the last file of its recording stays
 below ``recordings/SITE/`` when the unit is done: where that file grew or others followed it, reading goes on there.
@@ -110,22 +112,24 @@ class Chain:
         self._folder = f"{PARTS}/{unit.key}"
 
     def kept(self) -> Iterator[Kept]:
-        """Give what is kept, the newest first, then what an earlier end of the recording left, then the beginning."""
+        """Give what is kept, the furthest first, then what an earlier end of the recording left, then the beginning.
+
+        Who asks for another one could not go on from the last: that is removed, so that it stands in nobody's way.
+        """
         own = self._dataset.names(self._folder)
         recording = [path for path in self._dataset.names(_recording(self._unit)) if _fits(path, self._unit)]
         for path in [*reversed(own), *reversed(recording)]:
             found = parse_kept(self._dataset.get(path))
             if found is not None:
                 yield found
+            self._dataset.remove(path)
         yield Kept()
 
     def put(self, kept: Kept) -> None:
         """Keep a further state and let go of those that are too old to be gone back to."""
         data = kept.to_bytes()
-        before = self._dataset.names(self._folder)
-        number = int(before[-1].rpartition("/")[2].partition(".")[0]) + 1 if before else 1
-        self._dataset.put(f"{self._folder}/{number:06d}.state", data)
-        for path in before[: 1 - _KEPT]:
+        self._dataset.put(f"{self._folder}/{len(kept.left_out):06d}-{kept.done_bytes:018d}.state", data)
+        for path in self._dataset.names(self._folder)[:-_KEPT]:
             self._dataset.remove(path)
         if kept.is_before_last and self._unit.files[-1].path not in kept.left_out:
             earlier = Unit(files=self._unit.files[:-1])

@@ -19,6 +19,8 @@ from ccp_assess.probe.drop import is_loopback
 
 _ANSWER_S = 10
 _WORKERS_WAIT_S = 30
+_SILENT_WORKER = "60s"
+"""One that is silent for so long is hung: Dask ends it, starts another and gives that its work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,13 @@ def connect(engine: Engine) -> Iterator[Any]:
         If nobody answers.
     """
     distributed = need("distributed")
-    need("dask").config.set({"distributed.comm.timeouts.connect": "10s", "distributed.worker.daemon": True})
+    need("dask").config.set(
+        {
+            "distributed.comm.timeouts.connect": "10s",
+            "distributed.worker.daemon": True,
+            "distributed.scheduler.worker-ttl": _SILENT_WORKER,  # of the one in this process
+        }
+    )
     if engine.scheduler is None:
         if any((engine.ca, engine.certificate, engine.key)):
             raise FleetError("--tls-ca, --tls-cert and --tls-key are for a scheduler elsewhere; give --scheduler too")

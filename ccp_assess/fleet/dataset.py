@@ -8,7 +8,7 @@ bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,9 @@ class Dataset:
         except (ValueError, KeyError, TypeError):
             return 0
 
-    def write_unit(self, unit: dict[str, Any], parts: Parts, found: dict[str, Any]) -> dict[str, Any]:
+    def write_unit(
+        self, unit: dict[str, Any], parts: Parts, found: dict[str, Any], check: Callable[[], None] = lambda: None
+    ) -> dict[str, Any]:
         """Put all parts of a unit, then its record.
 
         Parameters
@@ -162,6 +164,8 @@ class Dataset:
             Its tables by day.
         found
             What else was found: ``spans``, ``rows``, ``sha256`` of each file, ``limits`` of the reader, ``set_aside``.
+        check
+            Called before the first part and before the record; it raises where neither may be put any more.
 
         Returns
         -------
@@ -170,11 +174,13 @@ class Dataset:
         """
         first = unit["files"][0]
         entries = []
+        check()
         for (table, day), data in sorted(parts.items()):
             path = part_path(table, first["client"], first["site_id"], day, unit["key"])
             self.put(path, data)
             entries.append({"path": path, "bytes": len(data), "sha256": sha256_of(data)})
         record = {"format": FORMAT, **unit, **found, "parts": entries}
+        check()
         self.put_record(record)
         return record
 

@@ -9,6 +9,7 @@ import uuid
 from types import TracebackType
 from typing import Self
 
+from ccp_assess.errors import CcpAssessError
 from ccp_assess.fleet.dataset import Dataset
 from ccp_assess.fleet.needs import FleetError
 
@@ -24,8 +25,15 @@ class BusyError(FleetError):
     """Somebody else is at work on the destination."""
 
 
+class LateError(CcpAssessError):
+    """A worker does what no run at this destination waits for: that is over, or the destination is another one."""
+
+
 class Lease:
     """Hold a destination; the holder counts up in a file, and who finds the count at rest may take it over.
+
+    Workers look into that file before they put what they made: one that stood still while others did its work, and the
+    run came to its end, writes nothing afterwards.
 
     Two runs that slip through at the same moment do no harm: both write the same bytes under the same names.
 
@@ -42,7 +50,9 @@ class Lease:
     def __init__(self, dataset: Dataset, kind: str = RUN, *, brief: bool = False) -> None:
         self._dataset, self._brief = dataset, brief
         self._kind, self._path = kind, f"{kind}.lease"
-        self._token = uuid.uuid4().hex
+        self.permit = uuid.uuid4().hex
+        self._count, self._is_open = 0, True
+        self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True, name="ccp-assess-lease")
         self.lost: str | None = None
@@ -63,7 +73,7 @@ class Lease:
                     )
                 if now is None:
                     break
-        self._put(0)
+        self._put()
         self._thread.start()
         return self
 
@@ -83,26 +93,63 @@ class Lease:
         if self.lost:
             raise FleetError(self.lost)
 
-    def _put(self, count: int) -> None:
-        self._dataset.put(
-            self._path, json.dumps({"run": self._token, "count": count, "brief": self._brief}).encode("ascii")
-        )
+    def let_nobody_write(self) -> None:
+        """Take the permit of the workers back: who was thought lost and comes to it now writes nothing."""
+        with self._lock:
+            self._is_open = False
+        self._renew()
+        self.check()
+
+    def _put(self) -> None:
+        told = {"run": self.permit, "count": self._count, "brief": self._brief, "open": self._is_open}
+        self._dataset.put(self._path, json.dumps(told).encode("ascii"))
+
+    def _renew(self) -> None:
+        with self._lock:
+            found = self._dataset.get(self._path)
+            if found is not None and json.loads(found).get("run") != self.permit:
+                self.lost = (
+                    f"{self._dataset.place.url}: another {self._kind} has taken this destination over while this "
+                    "one stood still; what was finished is kept"
+                )
+                return
+            self._count += 1
+            self._put()
 
     def _beat(self) -> None:
-        count = 0
-        while not self._stop.wait(BEAT_S):
-            count += 1
+        while self.lost is None and not self._stop.wait(BEAT_S):
             try:
-                found = self._dataset.get(self._path)
-                if found is not None and json.loads(found).get("run") != self._token:
-                    self.lost = (
-                        f"{self._dataset.place.url}: another {self._kind} has taken this destination over while this "
-                        "one stood still; what was finished is kept"
-                    )
-                    return
-                self._put(count)
+                self._renew()
             except Exception:  # noqa: BLE001, S112 - a store that answers later is asked again at the next beat
                 continue
+
+
+def check_permit(dataset: Dataset, permit: str | None) -> None:
+    """Raise where the run that gave a permit to write is over.
+
+    Parameters
+    ----------
+    dataset
+        The destination.
+    permit
+        Of a `Lease`; ``None`` where there is no run that others could take over.
+
+    Raises
+    ------
+    LateError
+        If nobody waits for what is to be written.
+    """
+    if permit is None:
+        return
+    try:
+        told = json.loads(dataset.get(f"{RUN}.lease") or b"{}")
+        is_open = told["run"] == permit and told["open"]
+    except (ValueError, KeyError, TypeError):
+        is_open = False
+    if not is_open:
+        raise LateError(
+            f"{dataset.place.url}: a worker does not find this run there; is it one folder or bucket for all machines?"
+        )
 
 
 def _is_brief(data: bytes) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from asyncio import CancelledError
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -34,6 +35,7 @@ INDEX_FORMAT = f"{FORMAT}.2"
 """Of what is merged and counted; another one is made anew of the parts."""
 
 FOLDER = "merged"
+_PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -324,8 +326,9 @@ def _here(dataset: Dataset, pending: list[Batch]) -> _Merged:
 
 
 def _on_workers(client: Any, dataset: Dataset, pending: list[Batch]) -> _Merged:
-    """Hand all out and give what comes back; ``None`` while nothing does."""
+    """Hand all out and give what comes back; ``None`` while nothing does, and after a while do it here."""
     distributed = need("distributed")
+    heard = time.monotonic()
     running = {
         client.submit(merge_batch, batch.to_document(), dataset.place.url, key=f"merge-{batch.key}", pure=False): batch
         for batch in pending
@@ -334,7 +337,12 @@ def _on_workers(client: Any, dataset: Dataset, pending: list[Batch]) -> _Merged:
         with suppress(TimeoutError, CancelledError, distributed.comm.CommClosedError), client.as_current():
             distributed.wait(list(running), timeout=0.5, return_when="FIRST_COMPLETED")
         done = [future for future in running if future.done()]
-        if not done:
+        if done:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > _PATIENCE_S:  # workers that are hung or cut off
+            yield from _here(dataset, list(running.values()))
+            return
+        else:
             yield next(iter(running.values())), None
         for future in done:
             batch = running.pop(future)

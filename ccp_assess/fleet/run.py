@@ -17,14 +17,14 @@ from ccp_assess.fleet.chain import sweep_states
 from ccp_assess.fleet.cluster import Engine, connect
 from ccp_assess.fleet.crew import Crew, dashboard_of
 from ccp_assess.fleet.dataset import Dataset, open_dataset
-from ccp_assess.fleet.lease import Lease
-from ccp_assess.fleet.merging import merge_all
 from ccp_assess.fleet.inputs import NoRoomError
+from ccp_assess.fleet.lease import LateError, Lease
+from ccp_assess.fleet.merging import merge_all
 from ccp_assess.fleet.needs import FleetError, need
 from ccp_assess.fleet.plan import Plan, join_shared, make_plan
 from ccp_assess.fleet.refusals import told_as_kept
 from ccp_assess.fleet.sources import Place, SourceFile, lies_inside, open_place
-from ccp_assess.fleet.units import COPIED_BYTES, Span, Unit
+from ccp_assess.fleet.units import Span, Unit
 from ccp_assess.fleet.work import Manner, do_again, do_part, do_unit
 
 Progress = Callable[[str, int, int], None]
@@ -32,6 +32,10 @@ _ROUNDS = 12
 _LEAST_WAITING = 4
 _ANSWER_S = 20
 """For an answer that a worker has; Dask may wait for ever where the worker ends at that moment."""
+
+_PATIENCE_S = 60.0
+_SLOWEST_BYTES_PER_S = 20e6
+"""What takes longer than both, and twice as long as anything took so far, is begun again by a worker that is idle."""
 
 _STAGES = 3
 """Threads that the reader can use."""
@@ -105,6 +109,7 @@ def run_fleet(
     total_done = 0
     with told_as_kept(dest_url), Lease(dataset) as lease, ExitStack() as engines:
         client = crew = None
+        hung: list[Any] = []
         records = dataset.units_of_runs()
         plan = make_plan(source, dataset, heads, records)
         kept = len(plan.done)
@@ -126,6 +131,7 @@ def run_fleet(
                     records=records,
                     failed=failed,
                     lease=lease,
+                    hung=hung,
                     progress=progress,
                 )
                 try:
@@ -138,9 +144,12 @@ def run_fleet(
             elif not join_shared(dataset, plan):
                 break
             plan = make_plan(source, dataset, heads, records)
-        for record in plan.replaced.values():
-            dataset.drop_unit(record)
+        lease.let_nobody_write()
         records = dataset.units()
+        planned = {unit.key for unit in plan.units}
+        for key, record in list(records.items()):
+            if record["files"][0]["kind"] != "collected" and key not in planned:
+                dataset.drop_unit(records.pop(key))
         dataset.sweep(records.values())
         sweep_states(dataset, {unit.key for unit in plan.pending}, plan.last)
         for unit in plan.pending:
@@ -162,15 +171,20 @@ def _failure(unit: Unit, reason: str) -> dict[str, Any]:
     return {"paths": [file.path for file in unit.files], "reason": reason}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Job:
     """A unit on its way."""
 
     unit: Unit
     was: dict[str, Any] | None  # the record of the same files with other stamps, until it is known to differ
     steps: int = 0
+    begun: float = 0.0
     setbacks: int = 0
     done_bytes: int = 0
+
+
+class _NoAnswerError(Exception):
+    """The scheduler stands still."""
 
 
 class _Round:
@@ -188,10 +202,11 @@ class _Round:
         records: dict[str, dict[str, Any]],
         failed: dict[str, dict[str, Any]],
         lease: Lease,
+        hung: list[Any],
         progress: Progress | None,
     ) -> None:
         self._client, self._engine, self._source, self._dataset = client, engine, source, dataset
-        self._crew = crew
+        self._crew, self._hung = crew, hung
         self._records, self._failed, self._lease, self._progress = records, failed, lease, progress
         todo = [unit for unit in plan.pending if unit.key not in failed]
         self._waiting = deque(_Job(unit, plan.replaced.get(unit.key)) for unit in todo)
@@ -200,6 +215,7 @@ class _Round:
         self._kept_bytes = self._total - sum(unit.size for unit in todo)
         self._running: dict[Any, _Job] = {}
         self._done = 0
+        self._longest_s = 0.0
         self._begun = time.monotonic()
 
     def run(self) -> int:
@@ -207,7 +223,7 @@ class _Round:
         distributed = need("distributed")
         try:
             return self._work(distributed)
-        except (distributed.comm.CommClosedError, CancelledError, FutureCancelledError) as error:
+        except (distributed.comm.CommClosedError, CancelledError, FutureCancelledError, _NoAnswerError) as error:
             raise FleetError(_LOST) from error
 
     def _work(self, distributed: Any) -> int:
@@ -215,10 +231,13 @@ class _Round:
             self._lease.check()
             self._check_scheduler()
             self._hand_out()
+            self._begin_again()
             with suppress(TimeoutError, distributed.TimeoutError), self._client.as_current():
                 distributed.wait(list(self._running), timeout=0.5, return_when="FIRST_COMPLETED")
             for future in [future for future in self._running if future.done()]:
-                self._take(future, self._running.pop(future))
+                job = self._running.pop(future, None)
+                if job is not None:
+                    self._take(future, job)
             self._tell()
         return self._done
 
@@ -237,48 +256,89 @@ class _Round:
         workers = self._crew.count()
         most = max(_LEAST_WAITING, 2 * workers)
         while self._waiting and len(self._running) < most:
-            job = self._waiting.popleft()
-            self._running[self._submit(job, self._threads(workers))] = job
-            job.steps += 1
+            self._begin(self._waiting.popleft(), self._threads(workers))
+
+    def _begin_again(self) -> None:
+        """Let idle workers do what should be done by now: who has it may be hung, cut off, or very slow.
+
+        Whatever comes first counts. Who wakes up later puts the same bytes, or nothing (`check_permit`). It is not told
+        to stop: while it seems to be at work the scheduler gives it nothing more.
+        """
+        now = time.monotonic()
+        late = [job for job in dict.fromkeys(self._running.values()) if now - job.begun > self._patience_s(job)]
+        if self._waiting or not late:
+            return
+        scheduler = self._client.scheduler
+        try:
+            processing = self._client.sync(scheduler.processing, workers=None, callback_timeout=_PATIENCE_S)
+        except TimeoutError as error:
+            raise _NoAnswerError from error
+        idle = [worker for worker, keys in processing.items() if not keys]
+        for job, worker in zip(late, idle, strict=False):
+            self._begin(job, 1, worker)
+
+    def _patience_s(self, job: _Job) -> float:
+        step_bytes = min(job.unit.size, self._engine.part_bytes)
+        return max(_PATIENCE_S + step_bytes / _SLOWEST_BYTES_PER_S, 2 * self._longest_s)
 
     def _threads(self, workers: int) -> int:
         """Let the last units have the processors of this machine that nobody else has work for."""
         left = len(self._waiting) + len(self._running) + 1
         return 1 if self._engine.scheduler is not None else max(min(workers // left, _STAGES), 1)
 
-    def _submit(self, job: _Job, threads: int) -> Any:
+    def _begin(self, job: _Job, threads: int, worker: str | None = None) -> None:
         unit, places = job.unit.to_document(), (self._source.url, self._dataset.place.url)
         engine = self._engine
-        manner = Manner(threads=threads, hash_inputs=engine.hash_inputs, part_bytes=engine.part_bytes)
-        is_local = self._source.local is not None
-        most_bytes = engine.part_bytes if is_local else min(engine.part_bytes, COPIED_BYTES)
+        manner = Manner(
+            threads=threads,
+            hash_inputs=engine.hash_inputs,
+            part_bytes=engine.part_bytes,
+            permit=self._lease.permit,
+        )
         if job.was is not None:
-            work: tuple[Any, ...] = (do_again, unit, job.was, *places)
-        elif job.unit.first.kind == "captures" and job.unit.size > most_bytes:
+            work: tuple[Any, ...] = (do_again, unit, job.was, *places, manner)
+        elif job.unit.is_for_parts(engine.part_bytes, is_local=self._source.local is not None):
             work = (do_part, unit, *places, manner)
         else:
             work = (do_unit, unit, *places, manner)
-        return self._client.submit(*work, key=f"unit-{job.unit.key}-{job.steps}", pure=False)
+        key = f"unit-{job.unit.key}-{job.steps}"
+        future = self._client.submit(*work, key=key, pure=False, workers=None if worker is None else [worker])
+        job.steps += 1
+        job.begun = time.monotonic()
+        self._running[future] = job
+
+    def _answer(self, future: Any) -> dict[str, Any] | BaseException | None:
+        """Return what was told or raised; ``None`` where that was lost on its way."""
+        if future.status == "cancelled":
+            return None
+        try:
+            error: BaseException | None = future.exception(timeout=_ANSWER_S)
+            answer: dict[str, Any] | BaseException = error or future.result(timeout=_ANSWER_S)
+        except (TimeoutError, need("distributed").TimeoutError):  # its worker went with the answer
+            future.cancel()
+            return None
+        return answer
 
     def _take(self, future: Any, job: _Job) -> None:
         self._check_scheduler()
-        if future.status == "cancelled":
-            self._waiting.append(job)
+        told = self._answer(future)
+        others = [other for other, its in self._running.items() if its is job]
+        if others and not isinstance(told, dict):  # who does the same may do better
             return
-        try:
-            error = future.exception(timeout=_ANSWER_S)
-            told = {} if error is not None else future.result(timeout=_ANSWER_S)
-        except (TimeoutError, need("distributed").TimeoutError):  # its worker went with the answer; ask another one
-            future.cancel()
+        for other in others:
+            del self._running[other]
+        self._hung += others
+        if told is None or (isinstance(told, NoRoomError) and self._crew.send_away_full(job.unit.size)):
             self._waiting.appendleft(job)
-            return
-        if isinstance(error, NoRoomError) and self._crew.send_away_full(job.unit.size):
-            self._waiting.appendleft(job)
-            return
-        if error is not None:
-            self._failed[job.unit.key] = _failure(job.unit, _reason(error))
-            job.done_bytes = job.unit.size
-            return
+        elif isinstance(told, LateError):
+            self._go_on(job, job.done_bytes, first_line(told))
+        elif isinstance(told, BaseException):
+            self._fail(job, _reason(told))
+        else:
+            self._longest_s = max(self._longest_s, time.monotonic() - job.begun)
+            self._note(told, job)
+
+    def _note(self, told: dict[str, Any], job: _Job) -> None:
         if "key" in told:
             self._done += 1
             self._records[told["key"]] = told
@@ -292,13 +352,20 @@ class _Round:
             del self._records[job.was["key"]]
             job.was = None
         done_bytes = told.get("done_bytes", 0)
-        job.setbacks += done_bytes < job.done_bytes
-        if job.setbacks > _MOST_SETBACKS:
-            self._failed[job.unit.key] = _failure(job.unit, _NO_PROGRESS)
-            done_bytes = job.unit.size
+        self._go_on(job, done_bytes, _NO_PROGRESS if done_bytes < job.done_bytes else None)
+
+    def _go_on(self, job: _Job, done_bytes: int, setback: str | None) -> None:
+        """Let a unit be read on, unless it was set back again and again."""
+        job.setbacks += setback is not None
+        if setback is not None and job.setbacks > _MOST_SETBACKS:
+            self._fail(job, setback)
         else:
             self._waiting.appendleft(job)
-        job.done_bytes = done_bytes
+            job.done_bytes = done_bytes
+
+    def _fail(self, job: _Job, reason: str) -> None:
+        self._failed[job.unit.key] = _failure(job.unit, reason)
+        job.done_bytes = job.unit.size
 
     def _check_scheduler(self) -> None:
         if self._client.status != "running":

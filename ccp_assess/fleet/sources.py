@@ -8,7 +8,7 @@ client folders, and plain folders of sites (``SITE/…``). A file that stands in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -56,7 +56,7 @@ class Place:
     Parameters
     ----------
     url
-        As it was given.
+        As it was given; of a folder the whole path.
     fs
         Of fsspec.
     root
@@ -120,9 +120,11 @@ def open_place(url: str) -> Place:
         fs, root = fsspec.core.url_to_fs(url)
     except Exception as error:
         raise FleetError(f"{url}: cannot be opened ({why(error, url)})") from error
-    if "file" not in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol):
-        fs.use_listings_cache = False
-    return Place(url=url, fs=fs, root=str(root).rstrip("/"))
+    place = Place(url=url, fs=fs, root=str(root).rstrip("/"))
+    if place.local is not None:  # workers have other folders to begin from
+        return replace(place, url=str(place.local))
+    fs.use_listings_cache = False
+    return place
 
 
 def list_source(place: Place) -> tuple[SourceFile, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from ccp_assess.fleet.inputs import (
     sha256_of_input,
     work_folder,
 )
+from ccp_assess.fleet.lease import check_permit
 from ccp_assess.fleet.probe_rows import probe_rows
 from ccp_assess.fleet.rows import Parts, parts_by_day, table_of_rows, tables_of_captures
 from ccp_assess.fleet.sources import Place, SourceFile, open_place
@@ -46,11 +48,14 @@ class Manner:
         Whether to record the checksum of each file.
     part_bytes
         How much of a large unit is read at a time [bytes].
+    permit
+        Of the run's `Lease`, without which nothing is put; ``None`` where there is none.
     """
 
     threads: int = 1
     hash_inputs: bool = False
     part_bytes: int = PART_BYTES
+    permit: str | None = None
 
 
 def do_unit(unit: dict[str, Any], source_url: str, dest_url: str, manner: Manner = Manner()) -> dict[str, Any]:
@@ -71,7 +76,9 @@ def do_unit(unit: dict[str, Any], source_url: str, dest_url: str, manner: Manner
         What was written; ``{"changed": path}`` where a file changed meanwhile and nothing was.
     """
     keep_large_blocks()
-    source = open_place(source_url)
+    source, dataset = open_place(source_url), Dataset(open_place(dest_url))
+    check = partial(check_permit, dataset, manner.permit)
+    check()
     files = [SourceFile(**file) for file in unit["files"]]
     with work_folder() as folder:
         try:
@@ -83,7 +90,7 @@ def do_unit(unit: dict[str, Any], source_url: str, dest_url: str, manner: Manner
             check_same(source, files)
         except (ChangedMeanwhileError, FileNotFoundError):
             return {"changed": files[0].path}
-    return Dataset(open_place(dest_url)).write_unit(unit, parts, found)
+    return dataset.write_unit(unit, parts, found, check)
 
 
 def do_part(unit: dict[str, Any], source_url: str, dest_url: str, manner: Manner) -> dict[str, Any]:
@@ -106,6 +113,8 @@ def do_part(unit: dict[str, Any], source_url: str, dest_url: str, manner: Manner
     """
     keep_large_blocks()
     source, dataset = open_place(source_url), Dataset(open_place(dest_url))
+    check = partial(check_permit, dataset, manner.permit)
+    check()
     files = [SourceFile(**file) for file in unit["files"]]
     chain = Chain(dataset, Unit(files=tuple(files)))
     try:
@@ -117,14 +126,17 @@ def do_part(unit: dict[str, Any], source_url: str, dest_url: str, manner: Manner
     except (ChangedMeanwhileError, FileNotFoundError):
         return {"changed": files[0].path}
     if found is None:
+        check()
         chain.put(kept)
         return {"done_bytes": kept.done_bytes}
-    record = dataset.write_unit(unit, found[0], found[1] | {"sha256": kept.sha256})
+    record = dataset.write_unit(unit, found[0], found[1] | {"sha256": kept.sha256}, check)
     chain.sweep()
     return record
 
 
-def do_again(unit: dict[str, Any], record: dict[str, Any], source_url: str, dest_url: str) -> dict[str, Any]:
+def do_again(
+    unit: dict[str, Any], record: dict[str, Any], source_url: str, dest_url: str, manner: Manner = Manner()
+) -> dict[str, Any]:
     """See whether files that look changed hold what they held, and if so keep what was made of them.
 
     Parameters
@@ -135,6 +147,8 @@ def do_again(unit: dict[str, Any], record: dict[str, Any], source_url: str, dest
         Of the unit with the same files but for their stamps.
     source_url, dest_url
         Where its files lie, and where the dataset does.
+    manner
+        With the permit to write.
 
     Returns
     -------
@@ -142,7 +156,8 @@ def do_again(unit: dict[str, Any], record: dict[str, Any], source_url: str, dest
         The record in its place; ``{"differs": …}`` where one holds something else or what was made of it is damaged,
         ``{"changed": path}`` where one changed meanwhile.
     """
-    source = open_place(source_url)
+    source, dataset = open_place(source_url), Dataset(open_place(dest_url))
+    check_permit(dataset, manner.permit)
     files = [SourceFile(**file) for file in unit["files"]]
     was = {entry["path"]: entry["stamp"] for entry in record["files"]}
     try:
@@ -152,8 +167,9 @@ def do_again(unit: dict[str, Any], record: dict[str, Any], source_url: str, dest
         check_same(source, files)
     except (ChangedMeanwhileError, FileNotFoundError):
         return {"changed": files[0].path}
+    check_permit(dataset, manner.permit)
     try:
-        return Dataset(open_place(dest_url)).rename_unit(record, unit)
+        return dataset.rename_unit(record, unit)
     except DamagedPartError as error:
         return {"differs": str(error)}
 

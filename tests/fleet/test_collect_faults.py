@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import fsspec
 import pytest
 from collect_drops import KEY, NOW, OTHER, collect, document, drop, terms
 from fleet_sources import local_scheduler, make_source, tree
@@ -284,6 +285,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
     monkeypatch.setenv("FSSPEC_S3_ENDPOINT_URL", url)
+    fsspec.get_filesystem_class("s3").clear_instance_cache()  # of the stores of other tests
     yield url
     server.stop()
 
