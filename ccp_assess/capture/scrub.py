@@ -29,6 +29,7 @@ from ccp_assess.capture.scrubbing.mapping import Mapping, mark_of
 from ccp_assess.capture.scrubbing.packets import Ends, KnownFlows, PacketScrubber
 from ccp_assess.capture.scrubbing.quics import make_payloads
 from ccp_assess.capture.scrubbing.streams import make_images
+from ccp_assess.capture.stages import COOKED_AND_ANY
 from ccp_assess.errors import CaptureError
 from ccp_assess.files import whole_file
 from ccp_assess.ranges import IpRanges, read_ranges
@@ -251,15 +252,18 @@ class _Rewriting:
         offsets, captured = rows["offset"].tolist(), rows["captured"].tolist()
         places = [(start, start + size) for start, size in zip(offsets, captured, strict=True)]
         pieces = around.split(region, places)
-        for (start, stop), before, wire_bytes, link_type, time_ns in zip(
+        is_pcapng = self._file.reader.format == "pcapng"
+        for (start, stop), before, wire_bytes, link_type, time_ns, interface in zip(
             places,
             pieces,
             rows["length"].tolist(),
             self._file.link_types(rows),
             rows["time_ns"].tolist(),
+            rows["interface"].tolist(),
             strict=False,
         ):
-            frame = self._scrubber.scrub(region[start:stop], wire_bytes, link_type, time_ns)
+            seen_on = interface if is_pcapng or link_type in COOKED_AND_ANY else None
+            frame = self._scrubber.scrub(region[start:stop], wire_bytes, link_type, time_ns, interface=seen_on)
             frame.before = before
             self.packets += 1
             yield from self._queue.put(frame)

@@ -262,8 +262,8 @@ def is_gtp(buffer: Bytes, at: int, end: int) -> bool:
 
 @helper
 def reaches_beyond(bitmaps: npt.NDArray[np.uint64], slot: int, stop: int) -> bool:
-    """Tell whether a piece came that lies behind the end which the last fragment states."""
-    unit = (stop + 7) // 8
+    """Tell whether a piece came that reaches behind the end which the last fragment states."""
+    unit = stop // 8
     word = unit >> 6
     if bitmaps[slot, word] >> np.uint64(unit & 63) != np.uint64(0):
         return True
@@ -340,8 +340,8 @@ def put_fragment(
     if (
         stop > FRAGMENT_BYTES
         or (h.more_fragments and h.length % 8)
-        or (s.total >= 0 and stop > s.total)
-        or (not h.more_fragments and reaches_beyond(bitmaps, found, stop))
+        or (s.total >= 0 and (stop > s.total or (not h.more_fragments and stop < s.total)))
+        or (s.total < 0 and not h.more_fragments and reaches_beyond(bitmaps, found, stop))
     ):
         give_up(slots, found, given_up)  # pieces that cannot belong together: a "ping of death"
         s.used = False

@@ -71,6 +71,29 @@ def copy_link(data: bytes, out: bytearray, link_type: int, mapping: Mapping) -> 
     return 0, UNSUPPORTED
 
 
+def origin_of(data: bytes, link_type: int, interface: int) -> int:
+    """Name the interface a frame was seen on, as the reader does to leave out copies.
+
+    Parameters
+    ----------
+    data
+        A frame as captured.
+    link_type, interface
+        Numbers of the capture.
+
+    Returns
+    -------
+    origin
+        A cooked capture of ``any`` tells the true interface, or at least the direction.
+    """
+    origin = interface << 40
+    if link_type == 113 and len(data) >= 16:
+        return origin | int.from_bytes(data[:2], "big")
+    if link_type == 276 and len(data) >= 20:
+        return origin | int.from_bytes(data[4:8], "big") << 8 | data[10]
+    return origin
+
+
 def by_version(data: bytes, out: bytearray, at: int, end: int) -> Place:
     """Tell IPv4 from IPv6 by the first four bits, and keep that byte.
 

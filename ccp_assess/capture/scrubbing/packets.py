@@ -10,13 +10,14 @@ from collections.abc import Mapping as Table
 from dataclasses import dataclass, field
 
 from ccp_assess.capture.scrubbing.datagrams import is_stun, scrub_channel_data, scrub_datagram, scrub_stun
+from ccp_assess.capture.scrubbing.fragments import Fragments, Piece
 from ccp_assess.capture.scrubbing.held import Frame, checksum
-from ccp_assess.capture.scrubbing.links import by_version, copy_ethernet, copy_ethertype, copy_link, copy_ppp
+from ccp_assess.capture.scrubbing.links import by_version, copy_ethernet, copy_ethertype, copy_link, copy_ppp, origin_of
 from ccp_assess.capture.scrubbing.mapping import Mapping
 from ccp_assess.capture.scrubbing.streams import Image
 from ccp_assess.capture.scrubbing.turnstreams import Connection
 from ccp_assess.wire.columns import DEEPEST_TUNNEL
-from ccp_assess.wire.ip import FRAGMENT_BYTES, GRE, ICMP, ICMPV6, IPIP, IPV6_IN_IP, TCP, UDP
+from ccp_assess.wire.ip import GRE, ICMP, ICMPV6, IPIP, IPV6_IN_IP, TCP, UDP
 from ccp_assess.wire.link import IPV4, IPV6, NO_IP, TRANSPARENT_ETHERNET
 
 _EXTENSIONS = frozenset({0, 43, 60, 135, 139, 140})
@@ -27,7 +28,6 @@ _KEPT_TCP_OPTIONS = frozenset({2, 3, 4, 5, 8})
 """Maximum segment size, window scale, selective acknowledgement permitted and given, time stamps."""
 _END_OF_OPTIONS, _NO_OPERATION = 0, 1
 _VXLAN_PORTS, _GENEVE_PORT, _GTP_PORT = (4789, 8472), 6081, 2152
-_MOST_FRAGMENTED = 64
 
 Ends = tuple[bytes, int, bytes, int, int]
 """Source address and port, destination address and port as in the capture, protocol."""
@@ -60,7 +60,6 @@ class KnownFlows:
 class _Header:
     """An IP header as far as what follows needs it."""
 
-    version: int
     src: bytes
     dst: bytes
     pseudo: bytes  # mapped addresses
@@ -68,16 +67,6 @@ class _Header:
     payload: int
     stop: int  # end of what was captured
     length: int  # of the payload on the wire
-
-
-@dataclass(slots=True)
-class _Datagram:
-    """A datagram that comes in fragments."""
-
-    time_ns: int
-    header: _Header
-    total: int | None = None
-    parts: list[tuple[Frame, int, int, bytes, int]] = field(default_factory=list)
 
 
 class PacketScrubber:
@@ -95,10 +84,13 @@ class PacketScrubber:
         self._mapping = mapping
         self._known = known
         self._connections: dict[int, Connection] = {}
-        self._fragmented: dict[tuple[bytes, bytes, int, int], _Datagram] = {}
+        self._fragments: Fragments[_Header] = Fragments()
+        self._origin: int | None = None
         self._number = 0
 
-    def scrub(self, data: bytes, wire_bytes: int, link_type: int, time_ns: int) -> Frame:
+    def scrub(
+        self, data: bytes, wire_bytes: int, link_type: int, time_ns: int, *, interface: int | None = None
+    ) -> Frame:
         """Map the next frame.
 
         Parameters
@@ -111,6 +103,8 @@ class PacketScrubber:
             Number in the capture's header.
         time_ns
             When it was captured [ns].
+        interface
+            Number of the one it was seen on; ``None`` where no frame can be seen on several.
 
         Returns
         -------
@@ -118,6 +112,7 @@ class PacketScrubber:
             Of the same length; its bytes may change until it waits for nothing.
         """
         frame = Frame(bytearray(len(data)), time_ns)
+        self._origin = None if interface is None else origin_of(data, link_type, interface)
         at, kind = copy_link(data, frame.out, link_type, self._mapping)
         if kind in {IPV4, IPV6}:
             self._ip(data, frame, at, wire_bytes, kind, 0)
@@ -177,7 +172,7 @@ class PacketScrubber:
         if total < size:
             return None
         stop = min(end, at + total)
-        header = _Header(4, src, dst, pseudo, data[at + 9], at + size, stop, total - size)
+        header = _Header(src, dst, pseudo, data[at + 9], at + size, stop, total - size)
         fragment = int.from_bytes(data[at + 6 : at + 8], "big")
         if fragment & 0x3FFF and not is_quoted:
             number = int.from_bytes(data[at + 4 : at + 6], "big")
@@ -221,7 +216,7 @@ class PacketScrubber:
                 break
         if here > at + total:
             return None
-        header = _Header(6, src, dst, pseudo, kind, here, stop, at + total - here)
+        header = _Header(src, dst, pseudo, kind, here, stop, at + total - here)
         if fragment & 0xFFF9 and not is_quoted:
             self._put_fragment(data, frame, header, identification, fragment & 0xFFF8, more=bool(fragment & 1))
             return None
@@ -232,56 +227,26 @@ class PacketScrubber:
     def _put_fragment(
         self, data: bytes, frame: Frame, header: _Header, identification: int, offset: int, *, more: bool
     ) -> None:
-        key = (header.src, header.dst, header.protocol, identification)
-        whole = self._fragmented.get(key)
-        if whole is None or abs(frame.time_ns - whole.time_ns) >= 30_000_000_000:
-            self._give_up(key)
-            if len(self._fragmented) >= _MOST_FRAGMENTED:
-                self._give_up(min(self._fragmented, key=lambda other: self._fragmented[other].time_ns))
-            whole = self._fragmented[key] = _Datagram(frame.time_ns, header)
-        stop = offset + header.length
-        if stop > FRAGMENT_BYTES or (more and header.length % 8) or (whole.total is not None and stop > whole.total):
-            self._give_up(key)
-            return
-        if not more:
-            whole.total = stop
-        frame.waits += 1
-        whole.parts.append((frame, header.payload, offset, data[header.payload : header.stop], header.length))
-        if whole.total is not None and self._is_whole(whole):
-            self._scrub_whole(whole, whole.total)
-            self._give_up(key)
-
-    @staticmethod
-    def _is_whole(whole: _Datagram) -> bool:
-        reached = 0
-        for offset, length in sorted((part[2], part[4]) for part in whole.parts):
-            if offset > reached:
-                return False
-            reached = max(reached, offset + length)
-        return reached == whole.total
-
-    def _scrub_whole(self, whole: _Datagram, total: int) -> None:
-        data, known = bytearray(total), total
-        for _, _, offset, piece, length in whole.parts:
-            data[offset : offset + len(piece)] = piece
-            if len(piece) < length:
-                known = min(known, offset + len(piece))
-        joined = Frame(bytearray(known), whole.time_ns)
-        header = whole.header
-        self._transport(
-            bytes(data[:known]),
-            joined,
-            _Header(header.version, header.src, header.dst, header.pseudo, header.protocol, 0, known, total),
+        piece = Piece(
+            frame=frame,
+            place=header.payload,
+            data=data[header.payload : header.stop],
+            offset=offset,
+            length=header.length,
+            more=more,
+            origin=self._origin,
         )
-        joined.finish()
-        for frame, place, offset, piece, _ in whole.parts:
-            mapped = joined.out[offset : offset + len(piece)]
-            frame.out[place : place + len(mapped)] = mapped
-
-    def _give_up(self, key: tuple[bytes, bytes, int, int]) -> None:
-        whole = self._fragmented.pop(key, None)
-        for part in whole.parts if whole is not None else ():
-            part[0].waits -= 1
+        whole = self._fragments.put((header.src, header.dst, header.protocol, identification), header, piece)
+        if whole is not None and whole.total is not None:
+            first, known = whole.header, whole.joined()
+            joined = Frame(bytearray(len(known)), whole.time_ns)
+            self._transport(
+                known,
+                joined,
+                _Header(first.src, first.dst, first.pseudo, first.protocol, 0, len(known), whole.total),
+            )
+            joined.finish()
+            whole.write(joined.out)
 
     # --- tunnels
 
