@@ -12,7 +12,6 @@ import typer
 if TYPE_CHECKING:
     from ccp_assess.errors import CcpAssessError
     from ccp_assess.fleet.collect import CollectResult
-    from ccp_assess.fleet.collect_documents import Terms
 
 
 def key(out: Path = typer.Option(..., "--out", help="The new file; only its owner can read it.")) -> None:
@@ -109,8 +108,9 @@ def collect(
     from ccp_assess.cli.output import print_json
     from ccp_assess.cli.progress import progress_bar
     from ccp_assess.fleet.collect import Collector, watch
+    from ccp_assess.fleet.collect_state import terms_of
 
-    terms = _terms(out, key, client, sites, since)
+    terms = terms_of(out, key, client=client, sites=sites, since=since)
     if every is not None:
         every_s = seconds(every)
         try:
@@ -129,33 +129,6 @@ def collect(
         print_json(result.to_document())
     else:
         _show(result)
-
-
-def _terms(out: str, keys: list[Path], client: str | None, sites: Path | None, since: datetime | None) -> Terms:
-    from ccp_assess.csvtext import read_rows, text
-    from ccp_assess.errors import ProbeError
-    from ccp_assess.files import read_made_key
-    from ccp_assess.fleet.collect import known_clients, known_sites
-    from ccp_assess.fleet.collect_documents import Terms
-    from ccp_assess.fleet.needs import FleetError
-    from ccp_assess.probe.signed import key_id
-
-    secrets = [read_made_key(path, ProbeError) for path in keys]
-    if client is None:
-        known = known_clients(out)
-        if len(known) > 1:
-            raise FleetError(f"{out} holds {len(known)} clients; say whose results these are with --client NAME")
-        client = known[0] if known else "client"
-    if sites is None:
-        site_ids = known_sites(out, client)
-    else:
-        site_ids = frozenset(text(row, "site_id") for row in read_rows(sites, required=("site_id",)))
-    return Terms(
-        keys={key_id(secret): secret for secret in secrets},
-        client=client,
-        sites=site_ids,
-        since=None if since is None else since.replace(tzinfo=UTC),
-    )
 
 
 def _show(result: CollectResult) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from datetime import UTC, date, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from html import escape
 from typing import Any
@@ -13,6 +13,7 @@ import ipywidgets
 
 from ccp_assess.errors import CcpAssessError
 from ccp_assess.fleet.answers import Answers, dataset_title, hours_of_site, read_answers
+from ccp_assess.fleet.masked import AnswersMask, mask_answers
 from ccp_assess.fleet.store import Answer, Store, rows_of
 from ccp_assess.report.content.many_sites import (
     Column,
@@ -23,21 +24,19 @@ from ccp_assess.report.content.many_sites import (
     tables,
 )
 from ccp_assess.report.content.many_sites_said import sentences, unknowns
-from ccp_assess.report.evidence import csv_text
 from ccp_assess.report.figures import draw_heat_map, draw_hours, draw_worst_sites
 from ccp_assess.report.many_sites import render_many_sites
-from ccp_assess.report.style import QUIET, RULE, inline_svg
-from ccp_assess.report.words import cell_for_spreadsheet, clean, number, plain
+from ccp_assess.report.style import inline_svg
+from ccp_assess.report.words import clean, number
 from ccp_assess.widgets.controls import ResultTable
+from ccp_assess.widgets.fleet_masking import MASK_WORDS
+from ccp_assess.widgets.fleet_tables import MOST_ROWS, fill, saved_html, static_table
 from ccp_assess.widgets.jobs import Job
 from ccp_assess.widgets.panel import LABEL, LINE, WIDE, button, download_html, problem_html, row, said_html
 from ccp_assess.widgets.progress import Progress, silent
 
 MOST_OWN_ROWS = 50_000
 """Rows of an own question that are taken."""
-
-MOST_ROWS = 500
-"""Rows of a table that are shown; the file to save has them all."""
 
 _CHOICES = (
     ("Sites, worst first", "worst_sites"),
@@ -52,21 +51,34 @@ _CHOICES = (
     ("What each site was asked", "coverage"),
     ("Files set aside", "set_aside"),
 )
+_NO_OWN = "Own questions rest while names are masked: what a question makes of a name cannot be recognised."
 _ALL = ("all sites, by the clock of UTC", "")
 _ZONE = "UTC"
-_CELL = f"padding:2px 10px 2px 0;border-bottom:1px solid {RULE};text-align:left;vertical-align:top"
-_MOST_STATIC = 40
+_ZONES = tuple(sorted(available_timezones()))
 
 
 class FleetAnswers:
     """The answers of one dataset.
 
+    Parameters
+    ----------
+    since
+        An instant to compare before and after.
+    masked
+        Whether names are masked.
+    words
+        Returns an error's sentence as it may be shown.
+    shown
+        Called whenever what is shown has changed as a whole.
+
     Attributes
     ----------
     box
         All of its widgets.
-    answers
-        What was read last; ``None`` before.
+    masked
+        Whether all names are masked; it stands above the run.
+    answers, mask
+        What was read last, masked if that is chosen, and what stands for what; ``None`` before, or without masks.
     since
         Date and time that before and after are divided by, UTC.
     which
@@ -81,9 +93,21 @@ class FleetAnswers:
         Button that makes the page to hand over, and its link.
     """
 
-    def __init__(self, since: datetime | None = None) -> None:
+    def __init__(
+        self,
+        since: datetime | None = None,
+        *,
+        masked: bool = False,
+        words: Callable[[str], str] = str,
+        shown: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._words, self._shown = words, shown
         self._url = ""
+        self._read: Answers | None = None
         self.answers: Answers | None = None
+        self.mask: AnswersMask | None = None
+        self._question = ""
+        self.masked = ipywidgets.Checkbox(value=masked, description=MASK_WORDS, style=LABEL, layout=WIDE)
         self._tables: dict[str, Table] = {}
         self._hours: tuple[Table, str] | None = None
         self.since = ipywidgets.NaiveDatetimePicker(
@@ -96,7 +120,7 @@ class FleetAnswers:
         self.site = ipywidgets.Dropdown(options=[_ALL], description="Hours of", style=LABEL, layout=WIDE)
         self.zone = ipywidgets.Combobox(
             value=_ZONE,
-            options=sorted(available_timezones()),
+            options=_ZONES,
             description="Its clock",
             placeholder="Europe/London",
             continuous_update=False,
@@ -121,6 +145,10 @@ class FleetAnswers:
         self.timing: Job[tuple[Table, str]] = Job(self._take_hours)
         self.rendering: Job[str] = Job(self._take_page)
         self._of_hours = row(self.site, self.zone, self.timing.box)
+        self._of_own = ipywidgets.VBox(
+            [self.sql, row(self.ask, self.asking.box), self.own_said, self.own_table, self.own_save]
+        )
+        self._no_own = ipywidgets.HTML(said_html(_NO_OWN))
         self.box = ipywidgets.VBox(
             [
                 row(self.since, self.again, self.reading.box),
@@ -132,15 +160,13 @@ class FleetAnswers:
                 self.save,
                 self.unknown,
                 row(self.make_page, self.rendering.box, self.page),
-                self.sql,
-                row(self.ask, self.asking.box),
-                self.own_said,
-                self.own_table,
-                self.own_save,
+                self._of_own,
+                self._no_own,
             ]
         )
         self.box.layout.display = "none"
         self._of_hours.layout.display = "none"
+        self.masked.observe(lambda _change: self.show(), names="value")
         self.which.observe(self._on_which, names="value")
         self.since.observe(self._on_since, names="value")
         self.site.observe(self._on_hours, names="value")
@@ -163,7 +189,10 @@ class FleetAnswers:
         since = self.since.value
 
         def work(progress: Progress) -> Answers:
-            return read_answers(url, since=since, progress=progress)
+            try:
+                return read_answers(url, since=since, progress=progress)
+            except CcpAssessError as error:
+                raise CcpAssessError(self._words(str(error))) from error
 
         self.box.layout.display = ""
         if not wait:
@@ -172,7 +201,7 @@ class FleetAnswers:
         try:
             self._take(work(silent))
         except CcpAssessError as error:
-            self.told.value = problem_html(str(error))
+            self.told.value = problem_html(self._words(str(error)))
 
     def static_html(self) -> str:
         """Return what is shown as plain HTML, for where widgets do not work.
@@ -199,7 +228,23 @@ class FleetAnswers:
 
     def _take(self, answers: Answers) -> None:
         """Show what was read."""
-        self.answers, self._hours = answers, None
+        self._read = answers
+        self.show()
+
+    def show(self) -> None:
+        """Show what was read, with names or masked, as it is chosen."""
+        is_masked = self.masked.value
+        self._of_own.layout.display, self._no_own.layout.display = ("none", "") if is_masked else ("", "none")
+        self._cover(is_masked=is_masked)
+        self.answers, self.mask, self._hours = self._read, None, None
+        if self._read is not None and is_masked:
+            self.answers, self.mask = mask_answers(self._read)
+        if self._read is not None and self.answers is not None:
+            self._fill(self._read, self.answers)
+        self._shown()
+
+    def _fill(self, read: Answers, answers: Answers) -> None:
+        """Fill in everything; sites are known by their real names, whatever is shown of them."""
         self._tables = tables(answers.rows, answers.set_aside)
         items = "".join(f"<li>{escape(text)}</li>" for text in sentences(answers.rows, answers.set_aside))
         self.told.value = f"<div role='status'><ul class='ccp-sentences' style='{LINE}'>{items}</ul></div>"
@@ -210,14 +255,30 @@ class FleetAnswers:
             if gaps
             else ""
         )
-        sites = [(row["client"], row["site_id"]) for row in answers.rows["coverage"]]
+        sites, shown = ([(row["client"], row["site_id"]) for row in one.rows["coverage"]] for one in (read, answers))
         kept = self.site.value
-        self.site.options = [_ALL, *((clean(" ".join(pair), 60), pair) for pair in sites)]
+        labels = (clean(" ".join(words), 60) for words in shown)
+        self.site.options = [_ALL, *zip(labels, sites, strict=True)]
         self.site.value = kept if kept in {"", *sites} else ""
-        self.page.value = ""
         self._show()
         if self.site.value:
             self._on_hours(None)
+
+    def _cover(self, *, is_masked: bool) -> None:
+        """Keep out of sight what a person typed, what was answered, and a clock that is named after a place."""
+        if is_masked and self.sql.value:
+            self._question, self.sql.value = self.sql.value, ""
+        elif not is_masked and self._question:
+            self.sql.value, self._question = self._question, ""
+        self.own_table.columns, self.own_table.rows, self.own_table.title = [], [], ""
+        self.own_said.value = self.own_save.value = self.page.value = ""
+        for job in (self.reading, self.asking, self.timing, self.rendering):
+            if not job.is_running:
+                job.shown.value = ""
+        self.zone.options = [] if is_masked else _ZONES
+        self.zone.layout.display = "none" if is_masked else ""
+        if is_masked:
+            self.zone.value = _ZONE
 
     def _on_which(self, _change: object) -> None:
         self._show()
@@ -230,11 +291,11 @@ class FleetAnswers:
         if table is None or not table.rows:
             words = "Choose an instant above." if name == "before_after" and table is None else "Nothing is known."
             self.picture.value, self.save.value = said_html(words), ""
-            self.table.columns = []
+            self.table.columns, self.table.rows, self.table.title = [], [], ""
             return
         self.picture.value = self._picture(name)
         fill(self.table, table)
-        self.save.value = _saved(table.name, list(table.rows))
+        self.save.value = saved_html(table.name, list(table.rows))
 
     def _shown_table(self, name: str) -> Table | None:
         if name == "by_hour" and self._hours is not None:
@@ -274,10 +335,14 @@ class FleetAnswers:
             self._show()
             return
         (client, site_id), zone, url = self.site.value, self.zone.value.strip() or _ZONE, self._url
+        name = site_id if self.mask is None else self.mask.sites.get((client, site_id), site_id)
 
         def work(_progress: Progress) -> tuple[Table, str]:
-            found = hours_of_site(url, client, site_id, zone)
-            return hours_table(found, clock=zone, where=site_id), site_id
+            try:
+                found = hours_of_site(url, client, site_id, zone)
+            except CcpAssessError as error:
+                raise CcpAssessError(self._words(str(error))) from error
+            return hours_table(found, clock=zone, where=name), name
 
         self.timing.start(work, "asking for its hours")
 
@@ -308,7 +373,7 @@ class FleetAnswers:
         if len(answer.rows) > MOST_OWN_ROWS:
             words = f"There are more than {words} The command `ccp-assess query --csv` gives them all."
         self.own_said.value = said_html(words)
-        self.own_save.value = _saved("own_question", rows) if rows else ""
+        self.own_save.value = saved_html("own_question", rows) if rows else ""
 
     def render(self) -> str | None:
         """Return the page to hand over.
@@ -327,6 +392,7 @@ class FleetAnswers:
             made_at=datetime.now(UTC),
             title=dataset_title(answers),
             since=answers.since,
+            masked=answers.masked,
         )
 
     def _on_page(self, _button: object) -> None:
@@ -336,31 +402,6 @@ class FleetAnswers:
         if not html:
             return
         self.page.value = download_html("many-sites.html", html.encode(), "Save many-sites.html", "text/html")
-
-
-def fill(control: ResultTable, table: Table) -> None:
-    """Show a table in a control; it is sorted as it came.
-
-    Parameters
-    ----------
-    control
-        Where.
-    table
-        What.
-    """
-    rows = [
-        [
-            [words, _sortable(row.get(column.name))]
-            for words, column in zip(table.cells(row), table.columns, strict=True)
-        ]
-        for row in table.rows[:MOST_ROWS]
-    ]
-    more = f"; the first {MOST_ROWS} of {len(table.rows)}" if len(table.rows) > MOST_ROWS else ""
-    with control.hold_sync():
-        control.sorted = [-1, False]
-        control.title = f"{table.title} ({table.note}{more})" if table.note else table.title
-        control.columns = [{"label": column.label, "numeric": column.numeric} for column in table.columns]
-        control.rows = rows
 
 
 def own_table(answer: Answer) -> Table:
@@ -397,52 +438,3 @@ def _own_words(value: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-
-
-def _sortable(value: Any) -> Any:
-    """Return what the browser sorts by; ``None`` for what is unknown."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, bool | int | float | str):
-        return value
-    return value.isoformat() if isinstance(value, date | datetime) else str(value)
-
-
-def _saved(name: str, rows: list[dict[str, Any]]) -> str:
-    flat = [
-        {
-            cell_for_spreadsheet(key): value.isoformat() + "Z" if isinstance(value, datetime) else value
-            for key, value in row.items()
-        }
-        for row in rows
-    ]
-    words = f"Save {name}.csv ({plain(len(rows))} row{'' if len(rows) == 1 else 's'})"
-    return download_html(f"{name}.csv", csv_text(flat).encode(), words, "text/csv")
-
-
-def static_table(table: Table) -> str:
-    """Return a table as plain HTML.
-
-    Parameters
-    ----------
-    table
-        What.
-
-    Returns
-    -------
-    html
-        With its first rows.
-    """
-    heads = "".join(f"<th scope='col' style='{_CELL}'>{escape(column.label)}</th>" for column in table.columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td style='{_CELL}'>{escape(cell)}</td>" for cell in table.cells(row)) + "</tr>"
-        for row in table.rows[:_MOST_STATIC]
-    )
-    more = f"; the first {_MOST_STATIC} of {len(table.rows)}" if len(table.rows) > _MOST_STATIC else ""
-    return (
-        "<div style='overflow-x:auto'><table style='border-collapse:collapse;font-size:13px'>"
-        f"<caption style='text-align:left;color:{QUIET}'>{escape(table.title)} ({escape(table.note)}{more})</caption>"
-        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
-    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
@@ -21,15 +21,19 @@ from urllib.parse import urlsplit
 
 import ipywidgets
 
+from ccp_assess.client.masking import FOLDER
 from ccp_assess.errors import CcpAssessError
 from ccp_assess.files import write_whole
 from ccp_assess.fleet.answers import QUESTIONS, Answers
 from ccp_assess.fleet.cluster import Engine
+from ccp_assess.fleet.masked import STORE, AnswersMask
 from ccp_assess.fleet.needs import check_installed
 from ccp_assess.fleet.run import FleetResult, run_fleet
 from ccp_assess.report.style import CRITICAL
 from ccp_assess.report.words import clean, number
 from ccp_assess.widgets.fleet_answers import FleetAnswers
+from ccp_assess.widgets.fleet_collector import FleetCollector
+from ccp_assess.widgets.fleet_masking import Fields
 from ccp_assess.widgets.jobs import Job
 from ccp_assess.widgets.panel import LABEL, LINE, WIDE, Panel, button, panel_box, problem_html, row, said_html
 from ccp_assess.widgets.progress import Progress, bytes_html, silent, size
@@ -53,6 +57,10 @@ class FleetPanel(Panel):
         Where the work is done.
     since
         An instant to compare before and after; without a zone it is taken as UTC.
+    masked
+        Whether whatever names the client or its places is masked.
+    inbox, inbox_keys
+        Where agents' signed results are dropped, and the files of the keys that they are signed with.
 
     Attributes
     ----------
@@ -69,13 +77,23 @@ class FleetPanel(Panel):
     told
         What the run did: units, files set aside with the reason.
     answers
-        Below: what the dataset answers.
+        Below: what the dataset answers, with the switch that masks names.
+    collector
+        Below that: the inbox of agents' results.
     result
         Of the last run; ``None`` before.
     """
 
     def __init__(
-        self, source: str = "", dest: str = "", engine: Engine | None = None, since: datetime | None = None
+        self,
+        source: str = "",
+        dest: str = "",
+        engine: Engine | None = None,
+        since: datetime | None = None,
+        *,
+        masked: bool = False,
+        inbox: str = "",
+        inbox_keys: Sequence[str] = (),
     ) -> None:
         engine = Engine() if engine is None else engine
         self._insecure = engine.insecure
@@ -99,12 +117,21 @@ class FleetPanel(Panel):
         self.start = button("Start, or go on", is_primary=True)
         self.dashboard, self.told = ipywidgets.HTML(), ipywidgets.HTML()
         self.job: Job[FleetResult] = Job(self._end, self._take, html=bytes_html, stopped=_STOPPED)
-        self.answers = FleetAnswers(since)
+        self._fields = Fields(
+            {
+                self.source: str(FOLDER),
+                self.dest: STORE,
+                **dict.fromkeys((self.scheduler, self.ca, self.certificate, self.key), "(masked)"),
+            }
+        )
+        self.answers = FleetAnswers(since, masked=masked, words=self._fields.words, shown=self._on_shown)
+        self.collector = FleetCollector(self._dest, self._on_collected, inbox, inbox_keys)
         self._elsewhere = ipywidgets.VBox([self.scheduler, self.ca, self.certificate, self.key])
         self.box = panel_box(
             "fleet",
             "Many sites, one dataset",
             [
+                self.answers.masked,
                 row(
                     ipywidgets.VBox([self.source, self.dest]),
                     ipywidgets.VBox([self.where, self.workers, self._elsewhere]),
@@ -113,6 +140,7 @@ class FleetPanel(Panel):
                 self.dashboard,
                 self.told,
                 self.answers.box,
+                self.collector.box,
             ],
         )
         self.where.observe(self._on_where, names="value")
@@ -120,6 +148,9 @@ class FleetPanel(Panel):
         self.start.on_click(self._on_start)
         self._on_where(None)
         self._open()
+        if inbox:
+            self.collector.show_state()
+        self.answers.show()
 
     @property
     def engine(self) -> Engine:
@@ -127,10 +158,10 @@ class FleetPanel(Panel):
         if self.where.value == _HERE:
             return Engine(workers=self.workers.value)
         return Engine(
-            scheduler=self.scheduler.value.strip(),
-            ca=self.ca.value.strip() or None,
-            certificate=self.certificate.value.strip() or None,
-            key=self.key.value.strip() or None,
+            scheduler=self._fields.value(self.scheduler),
+            ca=self._fields.value(self.ca) or None,
+            certificate=self._fields.value(self.certificate) or None,
+            key=self._fields.value(self.key) or None,
             insecure=self._insecure,
         )
 
@@ -151,7 +182,7 @@ class FleetPanel(Panel):
         try:
             self._end(self._work()(progress or silent), wait=True)
         except CcpAssessError as error:
-            self.told.value = problem_html(str(error))
+            self.told.value = problem_html(self._fields.words(str(error)))
 
     def write_page(self, path: str | Path) -> Path | None:
         """Write the page to hand over.
@@ -182,7 +213,8 @@ class FleetPanel(Panel):
         """
         source, dest = (escape(clean(text.value or "not chosen", 200)) for text in (self.source, self.dest))
         head = f"<p style='{LINE}'>Captures from {source}, dataset in {dest}.</p>"
-        return f"<div>{head}{self.told.value}{self.answers.static_html()}</div>"
+        below = f"{self.answers.static_html()}{self.collector.static_html()}"
+        return f"<div>{head}{self.told.value}{below}</div>"
 
     def _plain_text(self) -> str:
         return f"{len(self.rows['coverage'])} sites in one dataset"
@@ -192,8 +224,30 @@ class FleetPanel(Panel):
         self.workers.layout.display = "" if is_here else "none"
         self._elsewhere.layout.display = "none" if is_here else ""
 
-    def _on_dest(self, _change: object) -> None:
+    def _dest(self) -> str:
+        return self._fields.value(self.dest)
+
+    def _on_shown(self) -> None:
+        """Show names, or masks of them, in all that stands around the answers."""
+        mask = None
+        if self.answers.masked.value:
+            mask = self.answers.mask or AnswersMask(clients={}, sites={}, providers={}, names={})
+        self._fields.cover(mask)
+        self.collector.mask(mask)
+        if mask is not None and self.where.value == _ELSEWHERE:
+            self.dashboard.value = ""
         if not self.job.is_running:
+            self.job.shown.value = ""
+        if self.result is not None:
+            self.told.value = result_html(self.result, mask)
+        elif mask is not None:
+            self.told.value = ""
+
+    def _on_collected(self) -> None:
+        self.answers.read(self._dest())
+
+    def _on_dest(self, _change: object) -> None:
+        if not self.job.is_running and not self._fields.is_changing:
             self.told.value = ""
             self._open()
 
@@ -204,7 +258,7 @@ class FleetPanel(Panel):
         except CcpAssessError as error:
             self.told.value = problem_html(str(error))
             return
-        folder = Path(self.dest.value.strip() or os.devnull)
+        folder = Path(self._dest() or os.devnull)
         if (folder / "dataset.json").is_file():
             self.answers.read(str(folder), wait=_is_small(folder))
 
@@ -212,14 +266,14 @@ class FleetPanel(Panel):
         try:
             work = self._work()
         except CcpAssessError as error:
-            self.told.value = problem_html(str(error))
+            self.told.value = problem_html(self._fields.words(str(error)))
             return
         self.told.value = self.dashboard.value = ""
         self.job.start(work, "looking at the captures")
 
     def _work(self) -> Callable[[Progress], FleetResult]:
         """Return the work with the choices as they are now, since controls may move while it runs."""
-        source, dest, engine = self.source.value.strip(), self.dest.value.strip(), self.engine
+        source, dest, engine = self._fields.value(self.source), self._dest(), self.engine
         if not source or not dest:
             raise CcpAssessError("name the folder or bucket with the captures, and one for the dataset")
         if self.where.value == _ELSEWHERE and not engine.scheduler:
@@ -227,18 +281,23 @@ class FleetPanel(Panel):
         check_installed()
 
         def work(progress: Progress) -> FleetResult:
-            return run_fleet(source, dest, engine, progress=progress, say=self.job.tell)
+            try:
+                return run_fleet(source, dest, engine, progress=progress, say=self.job.tell)
+            except CcpAssessError as error:
+                raise CcpAssessError(self._fields.words(str(error))) from error
 
         return work
 
     def _take(self, said: str) -> None:
+        if self.answers.masked.value and self.where.value == _ELSEWHERE:
+            return  # it names the scheduler's machine
         self.dashboard.value = dashboard_html(said) if said.startswith(_DASHBOARD) else said_html(clean(said, 300))
 
     def _end(self, result: FleetResult, *, wait: bool = False) -> None:
         self.result = result
         self.dashboard.value = ""
-        self.told.value = result_html(result)
-        self.answers.read(self.dest.value.strip(), wait=wait)
+        self.told.value = "" if self.answers.masked.value else result_html(result)  # masks follow from the answers
+        self.answers.read(self._dest(), wait=wait)
 
 
 def show_fleet_panel(
@@ -252,6 +311,9 @@ def show_fleet_panel(
     key: str | Path | None = None,
     insecure: bool = False,
     since: datetime | str | None = None,
+    masked: bool = False,
+    inbox: str | Path | None = None,
+    inbox_keys: Sequence[str | Path] = (),
 ) -> FleetPanel:
     """Make the fleet panel.
 
@@ -269,6 +331,12 @@ def show_fleet_panel(
         Whether a scheduler on another machine may be spoken to in the clear.
     since
         An instant to compare before and after, such as ``2026-11-23 12:00``; without a zone it is UTC.
+    masked
+        Whether whatever names the client or its places is masked.
+    inbox
+        Folder or bucket in which agents' signed results are dropped; ``None`` to be chosen.
+    inbox_keys
+        Files of the keys that they are signed with.
 
     Returns
     -------
@@ -288,7 +356,15 @@ def show_fleet_panel(
             since = datetime.fromisoformat(since)
         except ValueError as error:
             raise CcpAssessError(f"{since!r} is no instant; write 2026-11-23 12:00") from error
-    return FleetPanel(str(source or ""), str(dest or ""), engine, since)
+    return FleetPanel(
+        str(source or ""),
+        str(dest or ""),
+        engine,
+        since,
+        masked=masked,
+        inbox=str(inbox or ""),
+        inbox_keys=[str(path) for path in inbox_keys],
+    )
 
 
 def dashboard_html(said: str) -> str:
@@ -297,29 +373,34 @@ def dashboard_html(said: str) -> str:
     Parameters
     ----------
     said
-        As the run says it: ``dashboard: ADDRESS``.
+        As the run says it: ``dashboard: ADDRESS``, and after a blank how to get there.
 
     Returns
     -------
     html
         A link where the address is of this machine, else its words; nothing else becomes a link.
     """
-    address = said.removeprefix(_DASHBOARD).strip()
-    words = escape(clean(address, 200))
+    told = said.removeprefix(_DASHBOARD).strip()
+    address, _, way = told.partition(" ")
     parts = urlsplit(address)
     if parts.scheme == "http" and parts.hostname in _LOOPBACK:
+        words = escape(clean(address, 200))
         shown = f"<a href='{escape(address, quote=True)}' target='_blank' rel='noopener noreferrer'>{words}</a>"
-        return f"<p style='{LINE}'>What the workers do: {shown} (Dask's dashboard, opens on this machine only)</p>"
-    return f"<p style='{LINE}'>What the workers do: {words} (Dask's dashboard, on the scheduler's machine)</p>"
+        note = escape(clean(way, 300)) or "(Dask's dashboard, opens on this machine only)"
+        return f"<p style='{LINE}'>What the workers do: {shown} {note}</p>"
+    note = "" if way else " (Dask's dashboard, on the scheduler's machine)"
+    return f"<p style='{LINE}'>What the workers do: {escape(clean(told, 400))}{note}</p>"
 
 
-def result_html(result: FleetResult) -> str:
+def result_html(result: FleetResult, mask: AnswersMask | None = None) -> str:
     """Return what a run did.
 
     Parameters
     ----------
     result
         Of the run.
+    mask
+        What stands for names; ``None`` to show them.
 
     Returns
     -------
@@ -328,6 +409,11 @@ def result_html(result: FleetResult) -> str:
     """
     told = result.manifest
     aside, failed = list(told["set_aside"]), [{**one, "path": one["paths"][0]} for one in result.failed]
+    if mask is not None:
+        aside, failed = (
+            [{"path": mask.path(one["path"]), "reason": mask.reason(one["path"], one["reason"])} for one in rows]
+            for rows in (aside, failed)
+        )
     words = (
         f"{number(told['files'])} files with {size(told['bytes'])} in {number(told['units'])} units: {result.done} "
         f"done now, {result.kept} kept from before, {len(failed)} failed; {len(aside)} files set aside."
