@@ -202,21 +202,21 @@ class FleetCollector:
             return ""
         refused = sum(result.refused.values())
         words = (
-            f"This round: {number(result.accepted)} files accepted with {number(result.documents)} results, "
+            f"This round: {_count(result.accepted, 'file')} accepted with {_count(result.documents, 'new result')}, "
             f"{number(result.duplicates)} known already, {number(refused)} refused, "
-            f"{number(len(result.waiting))} may still be on their way"
+            f"{number(len(result.waiting))} perhaps still on the way"
         )
         told = [f"{words}, {number(result.taken)} taken out of the inbox." if result.taken else f"{words}."]
         if result.unknown_sites:
             told.append(f"Not in sites.csv, kept under their names: {self._strangers(list(result.unknown_sites))}.")
         lost = [entry for entry in result.refusals if not entry["kept"]]
         if lost:
-            told.append(f"{number(len(lost))} refused files are not in the quarantine and stay in the inbox.")
+            told.append(f"Of {_count(len(lost), 'refused file')} only the reason is kept; the inbox still holds it.")
         return "".join(said_html(sentence) for sentence in told)
 
     def _strangers(self, names: list[str]) -> str:
         if self._fields.mask is not None:
-            return f"{number(len(names))} site{'' if len(names) == 1 else 's'}"
+            return _count(len(names), "site")
         more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
         return ", ".join(clean(name, 60) for name in names[:_MOST_NAMED]) + more
 
@@ -227,12 +227,12 @@ class FleetCollector:
         parts = []
         if state.waiting is not None:
             bytes_waiting = size(state.waiting_bytes or 0)
-            parts.append(f"{number(state.waiting)} files lie in the inbox ({bytes_waiting}).")
+            parts.append(f"In the inbox: {_count(state.waiting, 'file')} ({bytes_waiting}).")
         last = "" if state.accepted_at is None else f", the last one {minute(str(state.accepted_at))}"
-        parts.append(f"{number(state.accepted)} results are accepted{last}.")
+        parts.append(f"Accepted: {_count(state.accepted, 'result')}{last}.")
         reasons = ", ".join(f"{count} {reason}" for reason, count in state.reasons.items())
         count = len(state.quarantined) + state.more_quarantined
-        parts.append(f"{number(count)} files are in quarantine{f': {reasons}' if reasons else ''}.")
+        parts.append(f"In quarantine: {_count(count, 'file')}{f' ({reasons})' if reasons else ''}.")
         items = "".join(f"<li>{escape(clean(part, 400))}</li>" for part in parts)
         return f"<ul class='ccp-inbox' style='{LINE}'>{items}</ul>"
 
@@ -256,3 +256,7 @@ class FleetCollector:
             name, words = self._fields.mask.path(name), self._fields.mask.reason(name, words)
         when: datetime | None = entry["time"]
         return {"name": name, "text": words, "kept": "yes" if entry["is_kept"] else "reason only", "time": when}
+
+
+def _count(count: int, word: str) -> str:
+    return f"{number(count)} {word}{'' if count == 1 else 's'}"
