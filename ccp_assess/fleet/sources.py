@@ -7,6 +7,7 @@ client folders, and plain folders of sites (``SITE/…``). A file that stands in
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +21,10 @@ from ccp_assess.fleet.refusals import why
 Kind = Literal["captures", "probes", "sites"]
 NO_SITE = "unknown"
 _SITES_NAME = "sites.csv"
+_PLAIN_GOOGLE = ("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+"""Else gcsfs asks a second service before each request what kind of bucket it is. Where that does not answer (an emulator,
+a proxy, a machine without credentials) each request takes half a minute more; ``true`` is for zonal buckets."""
+
 _PROBE_SUFFIXES = frozenset({".json", ".jsonl", ".txt", ".xml", ".csv", ".log"})
 
 
@@ -116,6 +121,7 @@ def open_place(url: str) -> Place:
         Where its kind is unknown or its library not installed.
     """
     fsspec = need("fsspec")
+    os.environ.setdefault(*_PLAIN_GOOGLE)
     try:
         fs, root = fsspec.core.url_to_fs(url)
     except Exception as error:
