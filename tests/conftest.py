@@ -56,9 +56,9 @@ def tool() -> Any:
     return require_tool
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def play() -> Generator[Any, None, None]:
-    """Start Playwright once for a process: its synchronous form cannot be started beside itself."""
+    """Start Playwright once for a module: as long as it lives, other tests could start no event loop."""
     playwright = pytest.importorskip("playwright.sync_api", reason="missing tool: playwright")
     with playwright.sync_playwright() as started:
         yield started

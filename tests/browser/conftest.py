@@ -200,7 +200,7 @@ def voila(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield Server(url=url, token="", root=root)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(play: Any) -> Iterator[Any]:
     """Start headless Chromium once."""
     chromium = next(
@@ -238,7 +238,7 @@ def _new_visit(browser: Any, url: str) -> Visit:
     return visited
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab_page(browser: Any, lab: Server) -> Visit:
     """Open JupyterLab once for all notebooks, as a person would."""
     visited = _new_visit(browser, lab.url)
