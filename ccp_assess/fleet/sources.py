@@ -22,8 +22,8 @@ Kind = Literal["captures", "probes", "sites"]
 NO_SITE = "unknown"
 _SITES_NAME = "sites.csv"
 _PLAIN_GOOGLE = ("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-"""Else gcsfs asks a second service before each request what kind of bucket it is. Where that does not answer (an emulator,
-a proxy, a machine without credentials) each request takes half a minute more; ``true`` is for zonal buckets."""
+"""Else gcsfs asks a second service before each request what kind of bucket it is. Where that does not answer (an
+emulator, a proxy, a machine without credentials) each request takes half a minute more; ``true`` is for zonal ones."""
 
 _PROBE_SUFFIXES = frozenset({".json", ".jsonl", ".txt", ".xml", ".csv", ".log"})
 
