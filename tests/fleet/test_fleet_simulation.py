@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from benchmarks.fleet_simulation import GIVE_UP, Rates, draw_units, parts_of, simulate
+from benchmarks.fleet_forecast import draw_units
+from benchmarks.fleet_simulation import GIVE_UP, Rates, parts_of, simulate
 
 GB = 10**9
 PLAIN = Rates(s_per_byte=1e-8)
@@ -68,10 +69,12 @@ def test_a_killed_worker_costs_the_part_that_it_read_and_no_more() -> None:
     assert (parts.wall_s, parts.lost_s, parts.deaths) == (pytest.approx(110.0), pytest.approx(5.0), 1)
 
 
-def test_what_kills_every_worker_is_given_up_and_the_rest_goes_on() -> None:
+def test_what_a_worker_held_when_it_died_once_too_often_is_given_up_and_the_rest_goes_on() -> None:
+    """Dask counts a death against all that its worker had, what it did and what it was to do next."""
     kills = [(moment, 0) for moment in (5.0, 15.0, 25.0, 35.0, 45.0)]
-    outcome = simulate([2 * GB, GB // 2], [1.0], PLAIN, kills=kills)
-    assert (outcome.deaths, outcome.given_up) == (GIVE_UP, 1)
+    outcome = simulate([2 * GB, GB, GB // 2, GB // 4], [1.0], PLAIN, kills=kills)
+    assert (outcome.deaths, outcome.given_up) == (GIVE_UP, 2)
+    assert {attempt.unit for attempt in outcome.attempts if attempt.is_done} == {2, 3}
 
 
 def test_another_worker_takes_over_what_a_dead_one_had() -> None:
