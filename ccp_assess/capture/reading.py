@@ -10,7 +10,8 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from ccp_assess.capture.files import HEAD_BYTES, Source, describe_other
+from ccp_assess.capture.files import HEAD_BYTES, Source
+from ccp_assess.capture.otherkinds import describe_other
 from ccp_assess.errors import CaptureError
 from ccp_assess.wire.columns import (
     BAD_BLOCK,

@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from ccp_assess.capture.lanes import Block, Lane, SeveralFiles, SingleFile, new_block
 from ccp_assess.capture.reading import SPARE_BYTES, InterfaceTable
-from ccp_assess.traffic.measuring import MeasuringState, check_media
+from ccp_assess.traffic.measuring import MeasuringState
 from ccp_assess.traffic.payloads import N_MEDIA
+from ccp_assess.traffic.streamtable import check_media
 from ccp_assess.traffic.tracking import TrackerState
 from ccp_assess.wire.columns import DecoderState, decode
 from ccp_assess.wire.rtp import MEDIA

@@ -1,6 +1,5 @@
 """RTP streams while they are measured: one row per source and path, found through a hash index; sources to judge."""
 
-
 # mypy: disable-error-code="attr-defined,return-value,assignment,arg-type,operator,no-any-return"
 # (numpy gives the fields of rows no types; the compiler checks them)
 
@@ -12,6 +11,8 @@ import numpy.typing as npt
 from ccp_assess.traffic.playout import FIELDS as PLAYOUT_FIELDS
 from ccp_assess.wire.compiled import helper, inlined
 from ccp_assess.wire.hashing import EMPTY, entry_of, has_bits_of, mixed, row_of
+from ccp_assess.wire.rtp import MEDIA, RTCP
+from ccp_assess.wire.saved import require, within
 
 Table = npt.NDArray[np.void]
 Numbers = npt.NDArray[np.int64]
@@ -163,3 +164,57 @@ def find_stream(row: np.void, key: int, streams: Table, index: Numbers) -> tuple
             if s.ssrc == row.ssrc and s.flow == row.flow and s.path == row.path:
                 return row_of(entry), slot
         slot = (slot + 1) & mask
+
+
+def check_media(rows: Table, flows: int, paths: int) -> None:
+    """Refuse media of flows or paths that there are not.
+
+    Parameters
+    ----------
+    rows
+        Of ``ccp_assess.wire.rtp.MEDIA``, or others that name a flow's direction and a path.
+    flows, paths
+        How many there are (count).
+
+    Raises
+    ------
+    StateError
+        If one is beyond, or of a payload type that RTP has not.
+    """
+    within(rows["flow"], 0, 2 * flows, "media")
+    within(rows["path"], -1, paths, "media")
+    if rows.dtype == MEDIA:
+        require(np.all((rows["payload_type"] < 128) | (rows["payload_type"] == RTCP)), "media")
+
+
+_UNBOUNDED = ("skew_ppm", "play_low_ms", "play_lows_ms")
+_FRACTIONS = tuple(name for name in STREAM.names or () if STREAM[name].base == np.float64 and name not in _UNBOUNDED)
+_LARGEST_FRACTION = 1e18
+"""So large that no capture leads to it, and small enough that sums of a few still are whole numbers of the machine."""
+
+
+def check_streams(rows: Table) -> None:
+    """Refuse streams whose numbers would lead a loop beyond their tables.
+
+    Parameters
+    ----------
+    rows
+        Of `STREAM`.
+
+    Raises
+    ------
+    StateError
+        If there is one.
+    """
+    within(rows["type_slots"], 0, PAYLOAD_TYPES + 1, "streams")
+    within(rows["types"].ravel(), 0, 128, "streams")
+    within(rows["skew_count"], 0, SKEW_POINTS + 1, "streams")
+    within(rows["play_slots"], 0, 1 << 31, "streams")
+    require(not rows["queued"].any(), "streams")
+    for name in _FRACTIONS:
+        require(np.all(np.abs(rows[name]) <= _LARGEST_FRACTION), "streams")
+    for name in _UNBOUNDED[1:]:
+        require(np.all((rows[name] >= -_LARGEST_FRACTION) & ~np.isnan(rows[name])), "streams")
+    require(np.isin(rows["rate_hz"], [0.0, *CLOCK_RATES_HZ]).all(), "streams")
+    require(np.all(rows["play_worst_ms"] >= 0.0), "streams")
+    require(np.all((rows["skew_width_ms"] == 0.0) | (rows["skew_width_ms"] >= 2_000.0)), "streams")

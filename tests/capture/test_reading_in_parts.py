@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from scans_compared import LAB, SHARED, everything, in_parts, many_sections, mixed_capture, parts_of
 
 from ccp_assess.assess.captures import assess_scan
-from ccp_assess.capture import files, reading, stages
+from ccp_assess.capture import compression, files, reading, stages
 from ccp_assess.capture.parts import scan_part
 from ccp_assess.capture.scan import scan
 from ccp_assess.errors import CaptureError, UnavailableError
@@ -136,7 +136,7 @@ def test_links_tunnels_and_damage_are_told_the_same(room):
 @pytest.mark.parametrize("compress", [gzip.compress, lz4.frame.compress, zstandard.compress])
 @pytest.mark.parametrize("harm", ["whole", "cut", "bent"])
 def test_compressed_captures_are_told_the_same(tmp_path, monkeypatch, rough, compress, harm):
-    monkeypatch.setattr(files, "READ_BYTES", 2_048)
+    monkeypatch.setattr(compression, "READ_BYTES", 2_048)
     monkeypatch.setattr(reading, "HEAD_BYTES", 2_048)
     content = bytearray(compress(rough))
     if harm == "cut":
@@ -153,7 +153,7 @@ def test_compressed_captures_are_told_the_same(tmp_path, monkeypatch, rough, com
 
 
 def test_what_is_compressed_is_not_decompressed_again_and_again(tmp_path, monkeypatch, rough):
-    monkeypatch.setattr(files, "READ_BYTES", 2_048)
+    monkeypatch.setattr(compression, "READ_BYTES", 2_048)
     monkeypatch.setattr(reading, "HEAD_BYTES", 2_048)
     path = tmp_path / "capture"
     path.write_bytes(gzip.compress(rough))
