@@ -81,10 +81,12 @@ def check(
     from ccp_assess.fleet.dataset import Dataset
     from ccp_assess.fleet.inputs import check_source
     from ccp_assess.fleet.merging import check_merged
+    from ccp_assess.fleet.refusals import told_as_unread
     from ccp_assess.fleet.sources import open_place
 
     dataset = Dataset(open_place(out))
-    problems = dataset.check() + check_merged(dataset)
+    with told_as_unread(out):
+        problems = dataset.check() + check_merged(dataset)
     good = ["All parts are there, whole, and add up."]
     if source is not None:
         changes = check_source(open_place(source), dataset)

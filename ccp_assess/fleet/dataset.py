@@ -7,6 +7,8 @@ bytes.
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,14 +69,22 @@ class Listed:
         [bytes].
     time
         When it was put, by the clock of where it lies; ``None`` where nothing tells [s].
+    md5
+        Of its content, in hexadecimal digits; ``None`` where the store does not tell, and something else where an
+        entity tag is none.
     """
 
     size: int
     time: float | None
+    md5: str | None
 
     def is_older(self, other: Listed) -> bool:
         """Say whether it was surely put before another one."""
         return self.time is not None and other.time is not None and self.time < other.time
+
+
+def _listed(info: Mapping[str, Any]) -> Listed:
+    return Listed(int(info.get("size") or 0), changed_s(info), str(info.get("ETag") or "").strip('"') or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +109,22 @@ class Dataset:
 
     def get(self, path: str) -> bytes | None:
         """Read a file; ``None`` where there is none."""
+        fs, full, begin = self.place.fs, self.place.full(path), self._begin
         try:
-            data = self.place.fs.cat_file(self.place.full(path))
+            data = fs.cat_file(full, start=begin)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            if begin is None or error.errno != errno.EINVAL:
+                raise
+            data = fs.cat_file(full)  # an empty one has no first byte
         return bytes(data)
+
+    @property
+    def _begin(self) -> int | None:
+        """Where to begin reading: the library for S3 asks how long an object is first, unless it is told."""
+        protocol = self.place.fs.protocol
+        return 0 if "s3" in ((protocol,) if isinstance(protocol, str) else protocol) else None
 
     def get_many(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
         """Read files by path; from a bucket many at a time, since each answer has a way to travel."""
@@ -113,22 +134,28 @@ class Dataset:
             return
         for begin in range(0, len(paths), _AT_A_TIME):
             some = paths[begin : begin + _AT_A_TIME]
-            found = self.place.fs.cat([self.place.full(path) for path in some], on_error="return")
-            for path in some:
-                data = found.get(self.place.full(path))
-                if isinstance(data, Exception) and not isinstance(data, FileNotFoundError):
-                    raise data
-                yield path, data if isinstance(data, bytes) else None
+            places = [self.place.full(path) for path in some]
+            starts, ends = [self._begin] * len(some), [None] * len(some)
+            for path, data in zip(some, self.place.fs.cat_ranges(places, starts, ends, on_error="return"), strict=True):
+                if isinstance(data, FileNotFoundError):
+                    yield path, None
+                else:
+                    yield path, self.get(path) if isinstance(data, Exception) else bytes(data)
 
     def listed(self, folder: str) -> dict[str, Listed]:
         """List the files below a folder (or one file), by path below the dataset."""
         self.place.fs.invalidate_cache()
         found = self.place.fs.find(self.place.full(folder), detail=True)
         prefix = len(self.place.root) + 1
-        return {
-            name[prefix:].replace("\\", "/"): Listed(int(info.get("size") or 0), changed_s(info))
-            for name, info in sorted(found.items())
-        }
+        return {name[prefix:].replace("\\", "/"): _listed(info) for name, info in sorted(found.items())}
+
+    def told(self, path: str) -> Listed | None:
+        """Look at one file; ``None`` where there is none."""
+        self.place.fs.invalidate_cache()
+        try:
+            return _listed(self.place.fs.info(self.place.full(path)))
+        except FileNotFoundError:
+            return None
 
     def names(self, folder: str) -> list[str]:
         """List the files below a folder, by path below the dataset."""
@@ -247,14 +274,16 @@ class Dataset:
         return {key: record for key, record in self.units().items() if record["files"][0]["kind"] != "collected"}
 
     def _lines(self, listed: Mapping[str, Listed]) -> dict[str, bytes]:
-        """Take from `RECORDS` what is there still: of the same length, and put before that file was."""
-        whole = self.listed(RECORDS).get(RECORDS)
+        """Take from `RECORDS` what is there still: of the same bytes, or the same length and put before that file."""
+        whole = self.told(RECORDS)
         lines = {}
         for line in (self.get(RECORDS) or b"").splitlines(keepends=True) if whole is not None else ():
             name, _, record = line.partition(b"\t")
             path = record_path(name.decode("ascii", "replace"))
             file = listed.get(path)
-            if whole is not None and file is not None and file.size == len(record) and file.is_older(whole):
+            if whole is None or file is None or file.size != len(record):
+                continue
+            if file.is_older(whole) or file.md5 == hashlib.md5(record, usedforsecurity=False).hexdigest():
                 lines[path] = record
         return lines
 
@@ -288,7 +317,7 @@ class Dataset:
         fingerprint
             ``None`` where that file is not there, or a record may have been replaced after it.
         """
-        made = self.listed(since).get(since)
+        made = self.told(since)
         listed = self.listed(UNITS)
         if made is None or not all(file.is_older(made) for file in listed.values()):
             return None

@@ -381,10 +381,13 @@ class Files:
         Table → paths; of `COUNTS` too, as far as values were counted.
     uncounted
         Those of the one-second series whose values were not.
+    sizes
+        Path of each of them → length, as far as it is known without asking [bytes].
     """
 
     by_table: dict[str, list[str]]
     uncounted: list[str]
+    sizes: dict[str, int | None]
 
 
 def files_to_read(dataset: Dataset) -> Files:
@@ -402,8 +405,10 @@ def files_to_read(dataset: Dataset) -> Files:
     """
     index = read_index(dataset)
     entries = list(index.entries.values())
+    known: dict[str, int] = {}
     if index.units is None or index.units != dataset.fingerprint(INDEX):
         found = batches(dataset.units().values())
+        known = {path: size for batch in found for path, size, _ in batch.parts}
         entries = [index.entries.get(batch.key) or batch.as_parts() for batch in found]
     by_table: dict[str, list[str]] = defaultdict(list)
     uncounted: list[str] = []
@@ -412,7 +417,12 @@ def files_to_read(dataset: Dataset) -> Files:
             by_table[table] += paths
         if entry["table"] == "seconds" and not entry["files"]:
             uncounted += entry["read"]["seconds"]
-    return Files(by_table={table: sorted(paths) for table, paths in by_table.items()}, uncounted=sorted(uncounted))
+    known |= {file["path"]: file["bytes"] for entry in entries for file in entry["files"]}
+    return Files(
+        by_table={table: sorted(paths) for table, paths in by_table.items()},
+        uncounted=sorted(uncounted),
+        sizes={path: known.get(path) for paths in by_table.values() for path in paths},
+    )
 
 
 def check_merged(dataset: Dataset) -> list[str]:

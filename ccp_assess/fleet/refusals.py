@@ -106,3 +106,32 @@ def told_as_kept(url: str) -> Iterator[None]:
         raise FleetError(
             f"{url}: a store or disk failed ({why(error, url)}); what was finished is kept: run the same command again"
         ) from error
+
+
+@contextmanager
+def told_as_unread(url: str) -> Iterator[None]:
+    """Turn what a store raises where it is only read into one sentence.
+
+    Parameters
+    ----------
+    url
+        Of the dataset.
+
+    Yields
+    ------
+    nothing
+        What reads goes on inside.
+
+    Raises
+    ------
+    FleetError
+        In place of what the store raised.
+    """
+    try:
+        yield
+    except CcpAssessError:
+        raise
+    except Exception as error:
+        if not is_of_a_store(error):
+            raise
+        raise FleetError(f"{url}: cannot be read ({why(error, url)})") from error

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from ccp_assess.fleet.dataset import FORMAT, Dataset
-from ccp_assess.fleet.merging import files_to_read
+from ccp_assess.fleet.merging import Files, files_to_read
 from ccp_assess.fleet.needs import FleetError, need
+from ccp_assess.fleet.refusals import told_as_unread, why
 from ccp_assess.fleet.schema import COUNTS, TABLES
 from ccp_assess.fleet.sources import open_place
 from ccp_assess.fleet.views import BEFORE_AFTER, COUNTED_COLUMNS, IN_STEPS, SECONDS_MS, VIEWS, counted
@@ -110,10 +111,12 @@ class Store:
 
     def __init__(self, url: str, *, threads: int | None = None) -> None:
         self._duckdb = need("duckdb")
+        self._url, self._shelf = url, None
         place = open_place(url)
         dataset = Dataset(place)
-        _check_layout(dataset)
-        files = files_to_read(dataset)
+        with told_as_unread(url):
+            _check_layout(dataset)
+            files = files_to_read(dataset)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="ccp-assess-store")
         self._spill = tempfile.TemporaryDirectory(prefix="ccp-assess-store-")
         self._connection = self._duckdb.connect(config={"autoinstall_known_extensions": "false"})
@@ -127,11 +130,24 @@ class Store:
         }.items():
             self._connection.execute(f"set {setting} = {value!r}")
         if place.local is None:
-            self._connection.register_filesystem(place.fs)
-            protocol = place.fs.protocol if isinstance(place.fs.protocol, str) else place.fs.protocol[0]
-            base = f"{protocol}://{place.root}"
+            from ccp_assess.fleet.shelf import SCHEME, Shelf  # noqa: PLC0415 - for stores in buckets alone
+
+            self._shelf = Shelf(place, files.sizes)
+            self._connection.register_filesystem(self._shelf)
+            base = f"{SCHEME}:/"
         else:
             base = str(place.local.resolve())
+        try:
+            self._make_views(base, files)
+        except self._duckdb.Error as error:
+            self.close()
+            raise FleetError(
+                f"{url}: the dataset cannot be read ({self._why(error)}); start its run again, which makes anew what "
+                f"is missing, and see what `ccp-assess fleet check {url}` finds"
+            ) from error
+        self._close_up(base)
+
+    def _make_views(self, base: str, files: Files) -> None:
         for table, columns in (TABLES | COUNTS).items():
             selects = [_from_files(base, files.by_table.get(table, []), columns)]
             if table in COUNTS and files.uncounted:
@@ -141,7 +157,6 @@ class Store:
             self._connection.execute(f"create view {name} as {sql}")
         self._connection.execute(SECONDS_MS)
         self._connection.execute(BEFORE_AFTER)
-        self._close_up(base)
 
     def _close_up(self, base: str) -> None:
         """Leave nothing to reach but the dataset, and nothing to change."""
@@ -223,7 +238,15 @@ class Store:
         try:
             yield
         except self._duckdb.Error as error:
-            raise FleetError(f"the question cannot be answered: {_sentence(error)}") from error
+            raise FleetError(f"the question cannot be answered: {self._why(error)}") from error
+
+    def _why(self, error: Exception) -> str:
+        """Say what the database says, or the bucket behind it."""
+        refused = None if self._shelf is None else self._shelf.failure
+        if self._shelf is None or refused is None:
+            return _sentence(error)
+        self._shelf.failure = None
+        return "a file of the store is gone" if isinstance(refused, FileNotFoundError) else why(refused, self._url)
 
     def _patiently(self, work: Callable[[], Any]) -> Any:
         """Let the database work in a thread, so that Ctrl-C ends it at once."""
