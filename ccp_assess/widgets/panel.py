@@ -18,7 +18,8 @@ STATIC = Path(__file__).parent / "static"
 STYLE = (STATIC / "panel.css").read_text(encoding="utf-8")
 LINE = "margin:2px 0;line-height:1.35"
 LABEL = {"description_width": "120px"}
-WIDE = ipywidgets.Layout(width="360px", max_width="100%")
+WIDE = {"width": "360px", "max_width": "100%"}
+"""Of each field its own layout is made: one that is hidden hides no other."""
 
 
 class Heading(anywidget.AnyWidget):

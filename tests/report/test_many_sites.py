@@ -173,6 +173,9 @@ def test_the_nearest_regions_of_a_site_and_the_frame_leave_the_unknown_out(rows:
     table = nearest_table(rows["region_comparison"], site_columns(rows))
     assert table.cells(table.rows[0])[:3] == ["LIS", "eu-west-2 30.0\u202fms, 9 hops", "us-east-1 99.0\u202fms, 9 hops"]
     assert table.cells(table.rows[1])[1:4] == ["unknown"] * 3
+    told = [region("LIS", code, 30.0) | {"vantages": words} for code, words in (("a", "x"), ("b", "x, y"), ("c", "y"))]
+    (row,) = nearest_table(told, site_columns(rows)).rows
+    assert (row["vantages"], row["trips"]) == ("x, y", "single trips")
 
 
 def test_two_clients_with_a_site_of_one_name_are_told_apart(rows: dict[str, Any]) -> None:

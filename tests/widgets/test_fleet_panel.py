@@ -299,3 +299,21 @@ def test_answers_count_what_every_site_has(dest: Path) -> None:
     assert (found["SLC"]["captures"], found["SLC"]["calls"], found["SLC"]["vantage"]) == (2, 2, "bench")
     assert (found["MAN"]["captures"], found["MAN"]["agents"], found["MAN"]["vantage"]) == (0, 110, None)
     assert [row["path"] for row in answers.set_aside] == ["captures/DEN/notes.pcap"]
+
+
+def test_choosing_a_scheduler_hides_the_number_of_workers_and_nothing_else() -> None:
+    panel = show_fleet_panel()
+    panel.where.value = "scheduler"
+    fields = (
+        panel.source,
+        panel.where,
+        panel.scheduler,
+        panel.answers.since,
+        panel.collector.inbox,
+        panel.answers.zone,
+    )
+    assert not any(field.layout.display for field in fields)
+    assert panel.workers.layout.display == "none"
+    panel.answers.masked.value = True
+    assert panel.answers.zone.layout.display == "none"
+    assert panel.source.layout.display is None

@@ -423,7 +423,8 @@ def nearest_table(rows: Rows, columns: tuple[Column, ...]) -> Table:
             hops = "" if row["hop_count_p50"] is None else f", {number(row['hop_count_p50'])} hops"
             site[f"nearest_{site['timed']}"] = words + hops
         for name in ("trips", "vantages"):
-            site[name] = ", ".join(dict.fromkeys(filter(None, (site.get(name), row.get(name))))) or None
+            told = [words for one in (site.get(name), row.get(name)) if one for words in str(one).split(", ")]
+            site[name] = ", ".join(dict.fromkeys(told)) or None
     return Table(
         name="nearest",
         title="The nearest Regions of each site",
