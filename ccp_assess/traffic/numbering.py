@@ -21,6 +21,8 @@ ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 DUPLICATE_WINDOW = 500
 LARGEST_STEP = 3_000
 """RFC 3550 A.1, MAX_DROPOUT: a larger jump of sequence numbers may be a restart."""
+MOST_MISORDERED = 100
+"""RFC 3550 A.1, MAX_MISORDER: a packet that is further behind, and yet newer by its time stamp, is a restart."""
 
 
 @inlined
@@ -195,6 +197,10 @@ def take_number(s: np.void, sequence: int, timestamp: int, time_ns: int) -> tupl
             return delta, True, False
         if signed32(timestamp - np.int64(s.high_timestamp)) > 0:
             delta = (sequence - s.highest) & 0xFFFF
+    elif delta < -MOST_MISORDERED and signed32(timestamp - np.int64(s.high_timestamp)) > 0:
+        close_segment(s)
+        open_segment(s, sequence)
+        return delta, True, False
     if delta > 0:
         for k in range(1, delta + 1):
             number = s.highest + k

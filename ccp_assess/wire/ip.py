@@ -222,7 +222,8 @@ def into_udp_tunnel(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     port = be16(buffer, at + 2)
     here = at + 8
     if port in (4789, 8472):
-        if buffer[here] == 0x08 and be32(buffer, here) & 0xFFFFFF == 0 and buffer[here + 7] == 0:
+        has_group = buffer[here] == 0x88  # a policy group, as Cisco's fabrics set it, in what else is reserved
+        if (has_group or be32(buffer, here) == 0x08000000) and buffer[here + 7] == 0:
             return after_ethernet(buffer, here + 8, end)
     elif port == 6081:
         protocol = be16(buffer, here + 2)

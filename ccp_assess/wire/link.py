@@ -276,6 +276,14 @@ def network_layer(buffer: Bytes, at: int, end: int, link_type: int) -> tuple[int
     at, kind
         Where the IP header begins and ``IPV4`` or ``IPV6``, or a negative reason.
     """
+    if link_type in (192, 258):  # PPI and Apple's PKTAP put a header of their own before a frame of another link type
+        if at + 12 > end:
+            return at, CUT
+        size = le16(buffer, at + 2) if link_type == 192 else le32(buffer, at)
+        link_type = le32(buffer, at + (4 if link_type == 192 else 8))
+        if size < 8 or link_type in (192, 258):
+            return at, MALFORMED
+        at = min(at + size, end)
     if link_type == 1:
         return after_ethernet(buffer, at, end)
     if link_type == 113:

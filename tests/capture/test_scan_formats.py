@@ -209,6 +209,18 @@ LAYERS = {
     "ip in ip": (101, lambda p: ip("192.0.2.1", "192.0.2.2", 4, p)),
     "ip in ipv6": (101, lambda p: ip("2001:db8::1", "2001:db8::2", 4, p)),
     "vxlan": (101, lambda p: ip("192.0.2.1", "192.0.2.2", 17, udp(5555, 4789, b"\x08\0\0\0\0\0\x05\0" + ethernet(p)))),
+    "vxlan with a group": (
+        101, lambda p: ip("192.0.2.1", "192.0.2.2", 17, udp(5555, 4789, b"\x88\x08\x12\x34\0\0\x05\0" + ethernet(p))),
+    ),
+    "pktap with ethernet": (258, lambda p: struct.pack("<III", 108, 1, 1) + b"en0".ljust(96, b"\0") + ethernet(p)),
+    "pktap with a tunnel": (
+        258, lambda p: struct.pack("<III", 108, 1, 0) + b"utun3".ljust(96, b"\0") + struct.pack("<I", 2) + p,
+    ),
+    "ppi with wifi": (
+        192,
+        lambda p: struct.pack("<BBHI", 0, 0, 32, 105) + struct.pack("<HH", 2, 20) + bytes(20)
+        + b"\x08\x01" + bytes(22) + b"\xaa\xaa\x03\0\0\0\x08\x00" + p,
+    ),
     "geneve": (
         101,
         lambda p: ip("192.0.2.1", "192.0.2.2", 17, udp(5555, 6081, b"\x01\0\x65\x58\0\0\x05\0" + bytes(4) + ethernet(p))),
@@ -242,7 +254,7 @@ def test_encrypted_wifi_is_counted_and_named(tmp_path):
     assert result.captures[0].skipped["encrypted Wi-Fi frame"].count == 57
 
 
-@pytest.mark.parametrize(("link", "name"), [(192, "PPI"), (239, "NFLOG"), (160, "USER13")])
+@pytest.mark.parametrize(("link", "name"), [(226, "IPNET"), (239, "NFLOG"), (160, "USER13")])
 def test_link_types_that_cannot_be_read_are_named(tmp_path, link, name):
     result = read(tmp_path, pcap(inner_packets(), link=link))
     assert result.captures[0].packets == 57

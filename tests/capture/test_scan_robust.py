@@ -144,7 +144,7 @@ def test_packets_with_any_bytes_do_no_harm(kind, tmp_path):
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    link=st.sampled_from([0, 1, 9, 50, 51, 101, 104, 105, 108, 113, 127, 228, 229, 276, 10, 204]),
+    link=st.sampled_from([0, 1, 9, 50, 51, 101, 104, 105, 108, 113, 127, 228, 229, 276, 10, 204, 192, 258]),
     frames=st.lists(st.binary(max_size=120), max_size=12),
 )
 def test_any_frames_of_any_link_type_are_counted(tmp_path, link, frames):

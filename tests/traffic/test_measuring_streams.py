@@ -148,6 +148,23 @@ def test_a_restart_begins_a_segment_and_is_no_loss():
     assert stream["jitter_max_ms"] < 1
 
 
+def test_numbers_that_go_back_while_the_clock_goes_on_begin_a_segment():
+    """RFC 3550 A.1: further back than MAX_MISORDER is no packet that was overtaken, and its time stamp is new."""
+    before = speech(200, first=3_000, clock=1000)
+    after = speech(200, first=2_500, clock=1000 + 200 * 960, start_ns=START_NS + 4_000_000_000)
+    (stream,), _ = measured(rows_of([*before, *after]))
+    assert stream["valid"]
+    assert (stream["segments"], stream["expected"], stream["unique"], stream["reordered"]) == (2, 400, 400, 0)
+
+
+def test_packets_overtaken_by_two_hundred_others_begin_no_segment():
+    arrivals = speech(1_000)
+    late = [(arrivals[k + 200][0] + 1_000_000, *arrivals[k][1:]) for k in range(100, 110)]
+    kept = [arrival for k, arrival in enumerate(arrivals) if not 100 <= k < 110]
+    (stream,), _ = measured(rows_of(sorted([*kept, *late])))
+    assert (stream["segments"], stream["expected"], stream["unique"], stream["reordered"]) == (1, 1_000, 1_000, 10)
+
+
 def test_a_large_gap_with_the_same_clock_is_a_loss():
     arrivals = speech(200, first=100)
     later = [

@@ -39,6 +39,8 @@ def copy_link(data: bytes, out: bytearray, link_type: int, mapping: Mapping) -> 
         Where the IP header begins and ``IPV4`` or ``IPV6``, or a negative reason.
     """
     end = len(data)
+    if link_type in {192, 258}:
+        return _copy_inner(data, out, end, link_type, mapping)
     if link_type == 1:
         return copy_ethernet(data, out, 0, end, mapping)
     if link_type in {113, 276}:
@@ -69,6 +71,23 @@ def copy_link(data: bytes, out: bytearray, link_type: int, mapping: Mapping) -> 
         out[1:13] = mapping.mac(data[1:7]) + mapping.mac(data[7:13])
         return _copy_llc(data, out, 13, end)
     return 0, UNSUPPORTED
+
+
+def _copy_inner(data: bytes, out: bytearray, end: int, link_type: int, mapping: Mapping) -> Place:
+    """Copy of PPI and PKTAP how long they are and what they carry; names of interfaces and programs stay zeros."""
+    if end < 12:
+        return 0, CUT
+    kept = 8 if link_type == 192 else 12
+    out[:kept] = data[:kept]
+    size = int.from_bytes(data[2:4] if link_type == 192 else data[:4], "little")
+    inner = int.from_bytes(data[kept - 4 : kept], "little")
+    if size < 8 or inner in {192, 258}:
+        return 0, MALFORMED
+    size = min(size, end)
+    copied = bytearray(end - size)
+    at, kind = copy_link(data[size:], copied, inner, mapping)
+    out[max(size, kept) :] = copied[max(kept - size, 0) :]
+    return size + at, kind
 
 
 def origin_of(data: bytes, link_type: int, interface: int) -> int:

@@ -289,7 +289,8 @@ class PacketScrubber:
         here = at + 8
         inner: tuple[int, int | None] | None = None
         if port in _VXLAN_PORTS:
-            if data[here : here + 4] == b"\x08\0\0\0" and data[here + 7] == 0:
+            has_group = data[here] == 0x88
+            if data[here + 7] == 0 and (has_group or data[here : here + 4] == b"\x08\0\0\0"):
                 inner = here + 8, None
         elif port == _GENEVE_PORT:
             protocol = int.from_bytes(data[here + 2 : here + 4], "big")
