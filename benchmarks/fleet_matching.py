@@ -40,12 +40,12 @@ from ccp_assess.fleet.dataset import open_dataset
 from ccp_assess.fleet.run import run_fleet
 from ccp_assess.fleet.sources import open_place
 
-ONE, EVEN, UNEVEN = (1,), (1,) * 36, (12, 6, 4, 4, 2, 2, 1, 1, 1, 1, 1, 1)
+EVEN, UNEVEN, LONG, LITTLE = (1,) * 30, (10, 5, 3, 3, 2, *(1,) * 7), (10,), (1, 1)
 """Blocks of 44 MB in each unit."""
 
 WHOLE = 10**12
-SMALL, LARGE = 90_000_000, 200_000_000
-"""Sizes of parts: calibrated with the one, foretold with the other [bytes]."""
+CALIBRATED_PART, PART = 70_000_000, 120_000_000
+"""Sizes of parts: measured with the one, foretold with the other [bytes]."""
 
 STOPPED_S = 0.1
 TRIALS = 41
@@ -131,7 +131,7 @@ def wait_for_all(client: Any) -> None:
 def warm_up(client: Any) -> Ran:
     """Wait for all workers and let each of them do something of everything."""
     wait_for_all(client)
-    little = make((1, 1))
+    little = make(LITTLE)
     run(client, little)
     return run(client, little)
 
@@ -180,34 +180,26 @@ def fit_merging(runs: Sequence[tuple[Ran, Sequence[int]]]) -> tuple[tuple[float,
 
 
 def gaps(ran: Ran) -> list[float]:
-    """From the end of a part to the begin of the next one of the same unit, where its worker had nothing else [s]."""
-    spans = ran.of("unit")
-    return [
-        later.begin_s - earlier.end_s
-        for earlier, later in pairwise(spans)
-        if later.size == earlier.size and later.step == earlier.step + 1
-    ]
+    """From the end of each task to the begin of the next one, of one worker that does units [s]."""
+    return [later.begin_s - earlier.end_s for earlier, later in pairwise(ran.of("unit"))]
 
 
 def calibrate(
     even: Sequence[Ran], uneven: Sequence[Ran], parts: Sequence[Ran], pairs: Sequence[Ran], restart: tuple[float, float]
 ) -> Measured:
-    """Take all rates from real runs: one worker on even and uneven units and in parts, two workers on even units."""
-    alone = [*((ran, WHOLE) for ran in (*even, *uneven)), *((ran, SMALL) for ran in parts)]
+    """Take all rates from real runs: one worker on even and uneven units and on parts of one, two on even units."""
+    alone = [*((ran, WHOLE) for ran in (*even, *uneven)), *((ran, CALIBRATED_PART) for ran in parts)]
     rates, of_tasks, of_runs = fit_tasks(alone)
     by_unit, by_byte = fit_merging(
         [*((ran, sizes(make(EVEN))) for ran in even), *((ran, sizes(make(UNEVEN))) for ran in uneven)]
     )
-    timelines = [*even, *uneven, *parts]
+    timelines = [*even, *uneven]
     between = [ran.of("merge")[0].begin_s - max(span.end_s for span in ran.of("unit")) for ran in timelines]
     after = [ran.wall_s - max(span.end_s for span in ran.spans) for ran in timelines]
-    next_gaps = [
-        later.begin_s - earlier.end_s for ran in (*even, *uneven) for earlier, later in pairwise(ran.of("unit"))
-    ]
-    hand_out_s = median(gap for ran in parts for gap in gaps(ran))
+    hand_out_s = median(gap for ran in parts for gap in gaps(ran))  # a chain alone: its worker waits for each part
     rates = replace(
         rates,
-        task_s=rates.task_s + max(median(next_gaps), 0.0),
+        task_s=rates.task_s + max(median(gap for ran in (*even, *uneven) for gap in gaps(ran)), 0.0),
         merge_s_per_unit=by_unit,
         merge_s_per_byte=by_byte,
         plan_s=max(median(ran.spans[0].begin_s for ran in timelines) - hand_out_s, 0.0),
@@ -229,7 +221,7 @@ def restarted(client: Any) -> tuple[float, float]:
     while nanny.pid in {pid, None} or not client.run(os.getpid):
         time.sleep(0.01)
     back_s = time.monotonic() - begin
-    cold = run(client, make((1, 1)))
+    cold = run(client, make(LITTLE))
     took = [sum(span.took_s for span in ran.spans) for ran in (cold, warm_s)]
     return back_s, max(took[0] - took[1], 0.0)
 
@@ -363,23 +355,22 @@ def spread_of(real: Sequence[float]) -> float:
 
 def match_reading(times: int) -> Measured:
     """Run everything in turn, some times; then foretell, and hold it against what was."""
-    even, uneven = make(EVEN), make(UNEVEN)
-    for client in (even, uneven, make(ONE), make((1, 1))):
+    even, uneven, long = make(EVEN), make(UNEVEN), make(LONG)
+    for client in (even, uneven, long, make(LITTLE)):
         warm(client)
     first = next(even.rglob("*.pcap"))
     trials = [
-        Trial(name="uneven units in larger parts, 1 worker", blocks=UNEVEN, workers=1, part_bytes=LARGE),
-        Trial(name="uneven units, 2 workers", blocks=UNEVEN, workers=2),
-        Trial(name="uneven units in parts, 2 workers", blocks=UNEVEN, workers=2, part_bytes=SMALL),
-        Trial(name="even units, 2 workers, one stopped half the time", blocks=EVEN, workers=2, is_stopped=True),
-        Trial(name="even units, 2 workers, one killed after 1.2 s", blocks=EVEN, workers=2, moments=(1.2,)),
-        Trial(name="uneven units, 2 workers, one killed after 1 s", blocks=UNEVEN, workers=2, moments=(1.0,)),
+        Trial(name="12 uneven units in parts, 1 worker", blocks=UNEVEN, workers=1, part_bytes=PART),
+        Trial(name="12 uneven units, 2 workers", blocks=UNEVEN, workers=2),
+        Trial(name="the same in parts, 2 workers", blocks=UNEVEN, workers=2, part_bytes=PART),
+        Trial(name="30 even units, one of 2 workers stopped half the time", blocks=EVEN, workers=2, is_stopped=True),
+        Trial(name="30 even units, one of 2 workers killed", blocks=EVEN, workers=2, moments=(1.2,)),
         Trial(
-            name="uneven units in parts, 2 workers, killed after 1, 3.5 and 6 s",
+            name="12 uneven units in parts, both workers killed, one twice",
             blocks=UNEVEN,
             workers=2,
-            part_bytes=SMALL,
-            moments=(1.0, 3.5, 6.0),
+            part_bytes=PART,
+            moments=(1.0, 3.0, 5.0),
         ),
     ]
     evens, unevens, parts, pairs = [], [], [], []
@@ -392,7 +383,7 @@ def match_reading(times: int) -> Measured:
         for _ in range(times):
             evens.append(run(clients[1], even))
             unevens.append(run(clients[1], uneven))
-            parts.append(run(clients[1], uneven, SMALL))
+            parts.append(run(clients[1], long, CALIBRATED_PART))
             pairs.append(run(clients[2], even))
             for trial in trials:
                 real[trial.name].append(trial.run(clients[trial.workers]))
@@ -417,8 +408,8 @@ def match_reading(times: int) -> Measured:
 
 
 WAITERS = 4
-WAIT_PART = 100_000_000
-WAIT_UNITS = tuple(round(3e8 * 0.85**n) for n in range(24))
+WAIT_PART = 60_000_000
+WAIT_UNITS = tuple(round(1.8e8 * 0.85**n) for n in range(24))
 
 
 @contextmanager
@@ -451,18 +442,17 @@ def run_waiting(client: Any, source: Path, moments: Sequence[float], slow: int) 
     return wall
 
 
-def match_waiting(times: int, restart_s: float) -> None:
+def match_waiting(times: int, restart_s: float, hand_out_s: float) -> None:
     """Hold the simulation against the engine where the work is known, and only the rest is to be foretold."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as clusters:
         source = fleet_waiting.make_waiting(Path(folder) / "acme", WAIT_UNITS)
         client = clusters.enter_context(waiters(WAITERS))
         kinds = {
-            "calm": ((), 0),
+            "4 workers that wait": ((), 0),
             "two of them at 0.4 of the speed": ((), 2),
-            "three killed": ((1.0, 2.0, 3.0), 0),
-            "two slow, three killed": ((1.0, 2.0, 3.0), 2),
+            "one at 0.4 of the speed, the others killed": ((1.0, 2.0, 3.0), 1),
         }
-        print(f"{len(WAIT_UNITS)} units, {WAITERS} workers that wait instead of reading\n\n{HEAD}")
+        print(f"{len(WAIT_UNITS)} units in parts, {WAITERS} workers that wait instead of reading\n\n{HEAD}")
         real: dict[str, list[float]] = {name: [] for name in kinds}
         run_waiting(client, source, (), 0)
         for _ in range(times):
@@ -470,7 +460,7 @@ def match_waiting(times: int, restart_s: float) -> None:
                 real[name].append(run_waiting(client, source, moments, slow))
     rows = []
     for name, (moments, slow) in kinds.items():
-        rates = replace(fleet_waiting.WORK, hand_out_s=0.01, restart_s=restart_s)
+        rates = replace(fleet_waiting.WORK, hand_out_s=hand_out_s, restart_s=restart_s)
         walls = [
             simulate(
                 WAIT_UNITS,
@@ -495,7 +485,8 @@ def main() -> None:
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; each run {options.times} times\n", flush=True)
     found = match_reading(options.times) if options.only != "waiting" else None
     if options.only != "reading":
-        match_waiting(options.times, found.rates.restart_s if found else 1.5)
+        rates = Rates(s_per_byte=0, restart_s=2.0, hand_out_s=0.015) if found is None else found.rates
+        match_waiting(max(options.times - 1, 1), rates.restart_s, rates.hand_out_s)
     print(f"all of it in {time.monotonic() - begin:.0f} s", file=sys.stderr)
 
 

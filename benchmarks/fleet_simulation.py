@@ -12,8 +12,8 @@ The rules are those of `fleet/run.py` and of Dask beneath it:
 - at the end the workers merge the tables, the largest batch first.
 
 What a task takes is linear in what it does: bytes read, bytes of the unit whose tables it makes, bytes of the unit
-whose state it takes up and leaves behind, and a constant. `benchmarks/fleet_matching.py` measures all of these and holds what
-this says against real runs; `benchmarks/fleet_forecast.py` asks it about other machines.
+whose state it takes up and leaves behind, and a constant. `benchmarks/fleet_matching.py` measures all of these and
+holds what this says against real runs; `benchmarks/fleet_forecast.py` asks it about other machines.
 """
 
 from __future__ import annotations
@@ -516,6 +516,11 @@ def simulate(
     merges = _merges(units, rates)
     works = [[task.work_s for task in chain] for chain in chains]
     merging_s = sum(task.work_s for task in merges)
+    share = rates.store_bytes_per_s / len(speeds)  # while all of them read
+    longest = max(
+        (sum(max(task.work_s / max(speeds), task.read_bytes / share) for task in chain) for chain in chains),
+        default=0.0,
+    )
     for task in (*(task for chain in chains for task in chain), *merges):
         task.work_s *= float(np.exp(chance.normal(0, spread))) if spread else 1.0
     begin = rates.plan_s + rates.plan_s_per_unit * len(units)
@@ -526,7 +531,7 @@ def simulate(
     bounds: dict[Bottleneck, float] = {
         "processors of the workers": (sum(map(sum, works)) + merging_s) / sum(speeds),
         "the store": sum(units) / rates.store_bytes_per_s,
-        "the longest unit": max(map(sum, works), default=0.0) / max(speeds),
+        "the longest unit": longest,
         "handing out": (sum(map(len, works)) + len(merges)) * rates.hand_out_s,
         "planning and summing up": begin + rates.end_s,
     }

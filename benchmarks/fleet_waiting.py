@@ -12,9 +12,9 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from benchmarks.fleet_simulation import Attempt, Rates
 from ccp_assess.fleet import run as engine
@@ -99,21 +99,8 @@ def do_part(unit: dict[str, Any], _: str, dest_url: str, manner: Manner) -> dict
 @contextmanager
 def waiting() -> Iterator[None]:
     """Let runs wait where they would read."""
-    real = engine.do_unit, engine.do_part
-    engine.do_unit, engine.do_part = do_unit, do_part
-    try:
+    with patch.object(engine, "do_unit", do_unit), patch.object(engine, "do_part", do_part):
         yield
-    finally:
-        engine.do_unit, engine.do_part = real
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A line of the log: something that a worker began."""
-
-    site: int
-    part: int
-    pid: int
 
 
 def attempts(dest_url: str) -> list[Attempt]:
