@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.fleet_forecast import draw_units
-from benchmarks.fleet_simulation import GIVE_UP, Rates, parts_of, simulate
+from benchmarks.fleet_simulation import GIVE_UP, STEAL_S, Rates, parts_of, simulate
 
 GB = 10**9
 PLAIN = Rates(s_per_byte=1e-8)
@@ -111,3 +111,51 @@ def test_sizes_that_are_drawn_add_up_and_are_the_same_for_a_seed() -> None:
     assert len(units) == 200
     assert sum(units) == pytest.approx(100 * GB, rel=1e-6)
     assert units == draw_units(100 * GB, 5e8, spread=1.0, seed=3)
+
+
+def test_the_tables_of_a_unit_are_made_with_its_last_part_and_its_state_goes_from_part_to_part() -> None:
+    rates = Rates(s_per_byte=1e-8, finish_s_per_byte=0.5e-8, carry_s_per_byte=0.1e-8, task_s=1.0)
+    outcome = simulate([3 * GB], [1.0], rates, part_bytes=GB)
+    took = [attempt.end_s - attempt.begin_s for attempt in outcome.attempts]
+    assert took == pytest.approx([1 + 10 + 1, 1 + 10 + 1 + 2, 1 + 10 + 2 + 15])
+
+
+def test_workers_in_each_others_way_work_slower_while_they_are() -> None:
+    rates = Rates(s_per_byte=1e-8, slowdown=(1.0, 0.75))
+    assert simulate([GB, GB], [1.0, 1.0], rates).wall_s == pytest.approx(10 / 0.75)
+    assert simulate([3 * GB, GB], [1.0, 1.0], rates).wall_s == pytest.approx(10 / 0.75 + 20)
+
+
+@given(st.floats(0.01, 5.0))
+def test_a_worker_that_is_stopped_half_the_time_takes_twice_as_long(period_s: float) -> None:
+    changes = [(period_s * n, 0, float(n % 2)) for n in range(int(60 / period_s) + 2)]
+    wall_s = simulate([2 * GB], [1.0], PLAIN, changes=changes).wall_s
+    assert 40.0 - period_s <= wall_s <= 40.0 + period_s + 1e-6
+
+
+def test_who_has_nothing_takes_what_another_one_holds() -> None:
+    """Four are out: 10 s and 3 s, and behind them 3 s and 0.1 s; the third waits behind the first until one looks."""
+    sizes = [10 * GB // 10, 3 * GB // 10, 3 * GB // 10 - 1, GB // 100]
+    for seed in range(10):
+        outcome = simulate(sizes, [1.0, 1.0], PLAIN, seed=seed)
+        assert outcome.wall_s == pytest.approx(10.0)
+        third = next(attempt for attempt in outcome.attempts if attempt.unit == 2)
+        assert 3.1 <= third.begin_s <= 3.1 + 2 * STEAL_S
+
+
+def test_merging_comes_last_and_is_shared() -> None:
+    rates = Rates(s_per_byte=1e-8, merge_s_per_unit=(1.0, 0.5, 0.5), merge_s_per_byte=(1e-9, 0.0, 0.0), end_s=0.25)
+    outcome = simulate([GB, GB], [1.0, 1.0], rates)
+    assert outcome.wall_s == pytest.approx(10.0 + 4.0 + 0.25)
+    assert [attempt.unit for attempt in outcome.attempts][:2] == [0, 1]
+    assert {attempt.unit for attempt in outcome.attempts[2:]} == {-1}
+
+
+def test_a_worker_that_comes_back_begins_cold() -> None:
+    rates = Rates(s_per_byte=1e-8, restart_s=5.0, cold_s=2.0)
+    assert simulate([GB], [1.0], rates, kills=[(4.0, 0)]).wall_s == pytest.approx(4 + 5 + 2 + 10)
+
+
+def test_tasks_that_differ_by_chance_take_as_long_on_average() -> None:
+    walls = [simulate([GB] * 50, [1.0], PLAIN, spread=0.1, seed=seed).wall_s for seed in range(40)]
+    assert sum(walls) / len(walls) == pytest.approx(500.0 * math.exp(0.005), rel=0.01)
