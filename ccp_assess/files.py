@@ -225,7 +225,8 @@ def make_key(path: str | Path) -> bytes:
     place, key = Path(path), secrets.token_bytes(KEY_BYTES)
     if os.path.lexists(place):  # also where nothing may be written beside it
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
-    handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")  # for its owner only
+    with _told_of(place):
+        handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")  # for its owner only
     try:
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(key.hex() + "\n")

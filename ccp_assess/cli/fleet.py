@@ -60,7 +60,17 @@ def run(
         return
     told = result.manifest
     counts = ", ".join(f"{count} {name}" for name, count in told["rows"].items())
-    typer.echo(f"{told['files']} files, {told['bytes']} bytes in {told['units']} units: {counts}")
+    if not told["files"] and not told["set_aside"]:
+        typer.echo(
+            printable(
+                f"Nothing to read was found in {source}: a client's folder holds captures/SITE/…, probes/SITE/… and "
+                "sites.csv (`ccp-assess new CLIENT_DIR` lays one out), a folder of sites holds SITE/….pcap."
+            )
+        )
+        return
+    typer.echo(
+        f"{told['files']} files, {told['bytes']} bytes in {told['units']} units{f': {counts}' if counts else ''}"
+    )
     typer.echo(f"{result.done} units were done now, {result.kept} were done before.")
     for row in told["set_aside"]:
         typer.echo(printable(f"set aside: {row['path']}: {row['reason']}"))
@@ -81,11 +91,14 @@ def check(
     from ccp_assess.fleet.dataset import Dataset
     from ccp_assess.fleet.inputs import check_source
     from ccp_assess.fleet.merging import check_merged
+    from ccp_assess.fleet.needs import FleetError
     from ccp_assess.fleet.refusals import told_as_unread
     from ccp_assess.fleet.sources import open_place
 
     dataset = Dataset(open_place(out))
     with told_as_unread(out):
+        if dataset.layout() is None:
+            raise FleetError(f"{out}: there is no dataset; make one with `ccp-assess fleet run SOURCE --out {out}`")
         problems = dataset.check() + check_merged(dataset)
     good = ["All parts are there, whole, and add up."]
     if source is not None:

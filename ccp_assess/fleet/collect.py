@@ -27,7 +27,7 @@ from ccp_assess.fleet.inputs import in_threads
 from ccp_assess.fleet.lease import COLLECTOR, BusyError, Lease
 from ccp_assess.fleet.merging import merge_all
 from ccp_assess.fleet.needs import FleetError
-from ccp_assess.fleet.refusals import told_as_kept
+from ccp_assess.fleet.refusals import is_of_a_store, told_as_kept
 from ccp_assess.fleet.schema import TABLES
 from ccp_assess.fleet.sources import Place, lies_inside, open_place
 from ccp_assess.probe.signed import RefusedError
@@ -145,8 +145,12 @@ class Collector:
         inbox, dest = open_place(inbox_url), open_place(dest_url)
         _check_apart(inbox, dest)
         self._inbox, self._terms, self._take, self._now = Inbox(inbox), terms, take, now
-        with suppress(OSError):  # what cannot be read cannot be written either, and is told so
+        self._inbox.check()  # before anything is written
+        try:
             _check_layout(Dataset(dest))
+        except Exception as error:  # what cannot be read cannot be written either, and is told so below
+            if not is_of_a_store(error):
+                raise
         self._dataset = open_dataset(dest)
         self._store = CollectedStore(self._dataset)
         self._lease = Lease(self._dataset, COLLECTOR)
@@ -437,7 +441,7 @@ def known_clients(dest_url: str) -> list[str]:
     place = open_place(dest_url)
     found = set()
     for table in TABLES:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             for name in place.fs.ls(place.full(table), detail=False):
                 key, _, client = name.replace("\\", "/").rstrip("/").rpartition("/")[2].partition("=")
                 if key == "client":

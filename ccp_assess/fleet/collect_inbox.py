@@ -59,6 +59,20 @@ class Inbox:
 
     place: Place
 
+    def check(self) -> None:
+        """Look whether it is there, where that is a look.
+
+        Raises
+        ------
+        FleetError
+            If there is no such folder.
+        """
+        if self.place.local is not None and not self.place.local.is_dir():
+            raise FleetError(
+                f"{self.place.url}: the inbox cannot be listed (there is no such folder); name the folder or bucket in "
+                "which results are dropped"
+            )
+
     def files(self) -> list[Dropped]:
         """List what lies there, by path; what a system or a program that is not done put there is left out.
 
@@ -67,6 +81,7 @@ class Inbox:
         FleetError
             If it cannot be listed.
         """
+        self.check()
         local = self.place.local
         try:
             found = list(_walk(local)) if local is not None else list(self._objects())

@@ -23,7 +23,7 @@ from ccp_assess.fleet.merging import merge_all
 from ccp_assess.fleet.needs import FleetError, need
 from ccp_assess.fleet.plan import Plan, join_shared, make_plan
 from ccp_assess.fleet.refusals import told_as_kept
-from ccp_assess.fleet.sources import Place, SourceFile, lies_inside, open_place
+from ccp_assess.fleet.sources import Place, SourceFile, check_source_is_there, lies_inside, open_place
 from ccp_assess.fleet.units import Span, Unit
 from ccp_assess.fleet.work import Manner, do_again, do_part, do_unit
 
@@ -103,6 +103,7 @@ def run_fleet(
     source, dest = open_place(source_url), open_place(dest_url)
     if lies_inside(dest, source):
         raise FleetError(f"{dest.url} lies inside {source.url}; choose a destination of its own")
+    check_source_is_there(source)
     dataset = open_dataset(dest)
     heads: dict[SourceFile, Span | str] = {}
     failed: dict[str, dict[str, Any]] = {}

@@ -20,6 +20,7 @@ from ccp_assess.fleet.refusals import why
 
 Kind = Literal["captures", "probes", "sites"]
 NO_SITE = "unknown"
+_NO_SOURCE = "there is no such folder; give the folder or bucket that holds the captures"
 _SITES_NAME = "sites.csv"
 _PLAIN_GOOGLE = ("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 """Else gcsfs asks a second service before each request what kind of bucket it is. Where that does not answer (an
@@ -133,6 +134,23 @@ def open_place(url: str) -> Place:
     return place
 
 
+def check_source_is_there(place: Place) -> None:
+    """Check a folder before anything is written because of it; of a bucket the listing tells.
+
+    Parameters
+    ----------
+    place
+        Of the captures.
+
+    Raises
+    ------
+    FleetError
+        If there is none.
+    """
+    if place.local is not None and not place.local.is_dir():
+        raise FleetError(f"{place.url}: {_NO_SOURCE}")
+
+
 def list_source(place: Place) -> tuple[SourceFile, ...]:
     """List all evidence of a source.
 
@@ -157,7 +175,7 @@ def list_source(place: Place) -> tuple[SourceFile, ...]:
     except Exception as error:
         raise FleetError(f"{place.url}: cannot be listed ({why(error, place.url)})") from error
     if found is None:
-        raise FleetError(f"{place.url}: there is no such folder; give the folder or bucket that holds the captures")
+        raise FleetError(f"{place.url}: {_NO_SOURCE}")
     files = []
     for name, info in found.items():
         path = PurePosixPath(name.replace("\\", "/")).relative_to(place.root.replace("\\", "/")).as_posix()

@@ -37,3 +37,35 @@ def test_what_is_no_dataset_or_no_instant_is_told(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "is no instant" in result.output
     assert not (tmp_path / "x.html").exists()
+
+
+def test_a_source_that_is_not_there_leaves_no_dataset_and_one_without_captures_says_what_is_read(
+    tmp_path: Path,
+) -> None:
+    result = CliRunner().invoke(app, ["run", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")])
+    assert "there is no such folder" in str(result.exception)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "empty").mkdir()
+    result = CliRunner().invoke(app, ["run", str(tmp_path / "empty"), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0
+    assert "Nothing to read was found" in result.output
+
+
+def test_what_is_no_dataset_is_no_run_that_did_not_end(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["check", str(tmp_path)])
+    assert "there is no dataset" in str(result.exception)
+
+
+def test_an_inbox_that_is_not_there_and_a_key_without_a_folder_leave_nothing(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["key", "--out", str(tmp_path / "none" / "k.key")])
+    assert str(result.exception).endswith(f"'{tmp_path / 'none' / 'k.key'}'")
+    CliRunner().invoke(app, ["key", "--out", str(tmp_path / "k.key")])
+    command = ["collect", str(tmp_path / "none"), "--out", str(tmp_path / "out"), "--key", str(tmp_path / "k.key")]
+    result = CliRunner().invoke(app, command)
+    assert "the inbox cannot be listed" in str(result.exception)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "file").touch()
+    command[3] = str(tmp_path / "file")
+    (tmp_path / "none").mkdir()
+    result = CliRunner().invoke(app, command)
+    assert "nothing can be written there" in str(result.exception)
