@@ -6,7 +6,6 @@ the same tables: evidence is put first, then rows and ledger in one record, then
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +26,7 @@ from ccp_assess.fleet.inputs import in_threads
 from ccp_assess.fleet.lease import COLLECTOR, BusyError, Lease
 from ccp_assess.fleet.merging import merge_all
 from ccp_assess.fleet.needs import FleetError
-from ccp_assess.fleet.refusals import is_of_a_store, told_as_kept
+from ccp_assess.fleet.refusals import is_of_a_store, told_as_kept, told_as_unread
 from ccp_assess.fleet.schema import TABLES
 from ccp_assess.fleet.sources import Place, lies_inside, open_place
 from ccp_assess.probe.signed import RefusedError
@@ -379,7 +378,7 @@ def _sum_up(store: CollectedStore, check: Callable[[], None]) -> None:
     records = dataset.units()
     for path in store.leftovers(records.values()):
         dataset.remove(path)
-    stored = json.loads(dataset.get("manifest.json") or b"null")
+    stored = dataset.manifest()
     if stored is None and not all(key.startswith(COLLECTED) for key in records):
         return  # a run did not end: nobody shall take it for one that did
     own = {row["path"] for record in records.values() for row in record["set_aside"]}
@@ -441,7 +440,7 @@ def known_clients(dest_url: str) -> list[str]:
     place = open_place(dest_url)
     found = set()
     for table in TABLES:
-        with suppress(FileNotFoundError, NotADirectoryError):
+        with told_as_unread(dest_url), suppress(FileNotFoundError, NotADirectoryError):
             for name in place.fs.ls(place.full(table), detail=False):
                 key, _, client = name.replace("\\", "/").rstrip("/").rpartition("/")[2].partition("=")
                 if key == "client":
