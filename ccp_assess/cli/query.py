@@ -27,6 +27,8 @@ def query(
     import atexit
     import gc
 
+    from ccp_assess.fleet.dataset import Dataset
+    from ccp_assess.fleet.sources import open_place
     from ccp_assess.fleet.store import Store, describe
 
     atexit.unregister(gc.freeze)  # the database's binding wants to be taken apart at the end, and says so loudly
@@ -39,6 +41,8 @@ def query(
     if out is not None and out.suffix.lower() not in {".parquet", ".csv"}:
         raise typer.BadParameter("its name must end in .parquet or .csv", param_hint="--out")
     with Store(store) as opened, opened.stream(sql) as answer:
+        if Dataset(open_place(store)).manifest() is None:
+            typer.echo("ccp-assess: the run of this dataset did not end; the answer is of the units done", err=True)
         if out is not None:
             typer.echo(f"{_write(answer, out)} rows in {out}")
         elif as_json:

@@ -5,7 +5,6 @@ Panels, notebooks and the page of many sites show these rows; nothing is worked 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -168,7 +167,7 @@ def read_answers(url: str, *, since: datetime | None = None, progress: Progress 
         }
     for row in rows["coverage"]:
         row["vantage"] = "bench" if (row["client"], row["site_id"]) in bench else None
-    return Answers(store=url, manifest=_manifest(url), rows=rows, since=instant)
+    return Answers(store=url, manifest=Dataset(open_place(url)).manifest() or {}, rows=rows, since=instant)
 
 
 def hours_of_site(url: str, client: str, site_id: str, zone: str) -> Rows:
@@ -234,11 +233,3 @@ def dataset_title(answers: Answers) -> str:
     """
     clients = sorted({str(row["client"]) for row in answers.rows["coverage"]})
     return ", ".join(clients) if 0 < len(clients) <= 3 else PurePosixPath(answers.store.replace("\\", "/")).name
-
-
-def _manifest(url: str) -> dict[str, Any]:
-    try:
-        found = json.loads(Dataset(open_place(url)).get("manifest.json") or b"{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

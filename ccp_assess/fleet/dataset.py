@@ -372,6 +372,14 @@ class Dataset:
         self.put("manifest.json", json_bytes(manifest))
         return manifest
 
+    def manifest(self) -> dict[str, Any] | None:
+        """Read what the dataset adds up to; ``None`` where no run has ended, or where it is damaged."""
+        try:
+            found = json.loads(self.get("manifest.json") or b"null")
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) else None
+
     def check(self) -> list[str]:
         """Hold every part against its record and the sums against the manifest.
 
@@ -391,10 +399,10 @@ class Dataset:
                     problems.append(f"{part['path']} is missing.")
                 elif sha256_of(data) != part["sha256"]:
                     problems.append(f"{part['path']} is not what was written.")
-        stored = json.loads(self.get("manifest.json") or b"{}")
-        if not stored:
+        stored = self.manifest()
+        if stored is None:
             problems.append("There is no manifest: the run did not end; start it again.")
-        elif stored["units"] != len(records) or stored["parts"] != len(named):
+        elif stored.get("units") != len(records) or stored.get("parts") != len(named):
             problems.append("The manifest does not count the units that are there; start the run again.")
         return problems
 

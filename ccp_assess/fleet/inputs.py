@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -298,7 +297,7 @@ def check_source(source: Place, dataset: Dataset) -> SourceChanges:
     records = list(dataset.units_of_runs().values())
     digests = {path: digest for record in records for path, digest in record["sha256"].items()}
     read = {file["path"]: (file["size"], file["stamp"]) for record in records for file in record["files"]}
-    aside = {row["path"] for row in json.loads(dataset.get("manifest.json") or b"{}").get("set_aside", ())}
+    aside = {row["path"] for row in (dataset.manifest() or {}).get("set_aside", ())}
     now = {file.path: file for file in list_source(source)}
     both = [file for path, file in now.items() if path in read]
 

@@ -1,12 +1,15 @@
 """The page of many sites by its command, from captures to HTML."""
 
+import json
 from pathlib import Path
 
 import pytest
+import typer
 from fleet_sources import local_scheduler, make_source
 from typer.testing import CliRunner
 
 from ccp_assess.cli.fleet import app
+from ccp_assess.cli.query import query
 from ccp_assess.fleet.cluster import Engine
 from ccp_assess.fleet.run import run_fleet
 
@@ -49,6 +52,27 @@ def test_a_source_that_is_not_there_leaves_no_dataset_and_one_without_captures_s
     result = CliRunner().invoke(app, ["run", str(tmp_path / "empty"), "--out", str(tmp_path / "out")])
     assert result.exit_code == 0
     assert "Nothing to read was found" in result.output
+
+
+@pytest.mark.parametrize("manifest", [None, "{", "[1]"])
+def test_a_run_that_did_not_end_is_told_by_check_query_and_page(tmp_path: Path, manifest: str | None) -> None:
+    (tmp_path / "empty").mkdir()
+    run_fleet(str(tmp_path / "empty"), str(tmp_path / "out"), Engine(workers=1))
+    (tmp_path / "out" / "manifest.json").unlink()
+    if manifest is not None:
+        (tmp_path / "out" / "manifest.json").write_text(manifest)
+    result = CliRunner().invoke(app, ["check", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "the run did not end" in result.output
+    asking = typer.Typer()
+    asking.command()(query)
+    result = CliRunner().invoke(asking, ["select count(*) as n from calls", "--store", str(tmp_path / "out"), "--json"])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == [{"n": 0}]
+    assert "did not end" in result.stderr
+    page = tmp_path / "p.html"
+    CliRunner().invoke(app, ["report", str(tmp_path / "out"), "--out", str(page)])
+    assert "The run did not come to its end" in page.read_text(encoding="utf-8")
 
 
 def test_what_is_no_dataset_is_no_run_that_did_not_end(tmp_path: Path) -> None:
