@@ -155,7 +155,7 @@ def after_ppp(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
 
 @inlined
 def after_ethertype(buffer: Bytes, at: int, end: int, kind: int) -> tuple[int, int]:
-    """Follow tags (802.1Q, QinQ), MPLS labels, PPPoE and LLC until an IP header."""
+    """Follow tags (802.1Q, QinQ, 802.1ah, Cisco's), MPLS labels, PPPoE and LLC until an IP header."""
     for _ in range(12):  # more tags than that are an attack
         if kind in (IPV4, IPV6) or kind < 0:
             return at, kind
@@ -164,6 +164,16 @@ def after_ethertype(buffer: Bytes, at: int, end: int, kind: int) -> tuple[int, i
                 return at, CUT
             kind = be16(buffer, at + 2)
             at += 4
+        elif kind == 0x8909:  # Cisco metadata: the security group of TrustSec
+            if at + 8 > end:
+                return at, CUT
+            kind = be16(buffer, at + 6)
+            at += 8
+        elif kind == 0x88E7:  # a service tag before the customer's whole frame
+            if at + 18 > end:
+                return at, CUT
+            kind = be16(buffer, at + 16)
+            at += 18
         elif kind in (0x8847, 0x8848):
             bottom = False
             while not bottom:

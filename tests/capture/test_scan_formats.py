@@ -185,6 +185,8 @@ LAYERS = {
     "pppoe only": (51, lambda p: b"\x11\x00\x00\x01" + struct.pack(">H", len(p) + 2) + b"\x00\x21" + p),
     "vlan": (1, lambda p: MAC + b"\x81\x00\x00\x64\x08\x00" + p),
     "qinq": (1, lambda p: MAC + b"\x88\xa8\x00\x0a\x81\x00\x00\x64\x08\x00" + p),
+    "cisco metadata": (1, lambda p: MAC + b"\x81\0\0\x64\x89\x09\x01\x01\0\x01\0\x05\x08\0" + p),
+    "service tag": (1, lambda p: MAC + b"\x88\xa8\0\x0a\x88\xe7\0\0\0\x01" + ethernet(p)),
     "mpls": (1, lambda p: MAC + b"\x88\x47" + b"\x00\x01\x00\x40" + b"\x00\x02\x01\x40" + p),
     "mpls pseudo-wire": (1, lambda p: MAC + b"\x88\x47\x00\x02\x01\x40" + bytes(4) + MAC + b"\x08\x00" + p),
     "pppoe": (1, lambda p: MAC + b"\x88\x64\x11\x00\x00\x01" + struct.pack(">H", len(p) + 2) + b"\x00\x21" + p),

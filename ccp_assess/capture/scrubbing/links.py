@@ -16,6 +16,7 @@ Place = tuple[int, int]
 _TAGS = frozenset({0x8100, 0x88A8, 0x9100, 0x9200, 0x9300})
 _MPLS = frozenset({0x8847, 0x8848})
 _PPPOE_SESSION = 0x8864
+_CISCO_METADATA, _SERVICE_TAG = 0x8909, 0x88E7
 _MOST_TAGS = 12
 
 
@@ -156,7 +157,7 @@ def copy_ethernet(data: bytes, out: bytearray, at: int, end: int, mapping: Mappi
 def copy_ethertype(  # noqa: PLR0917  (as its neighbours)
     data: bytes, out: bytearray, at: int, end: int, kind: int, mapping: Mapping
 ) -> Place:
-    """Copy tags (802.1Q, QinQ), MPLS labels, PPPoE and LLC until an IP header.
+    """Copy tags (802.1Q, QinQ, 802.1ah, Cisco's), MPLS labels, PPPoE and LLC until an IP header.
 
     Parameters
     ----------
@@ -181,6 +182,21 @@ def copy_ethertype(  # noqa: PLR0917  (as its neighbours)
             out[at : at + 4] = data[at : at + 4]
             kind = int.from_bytes(data[at + 2 : at + 4], "big")
             at += 4
+        elif kind == _CISCO_METADATA:  # which group somebody is in stays zeros
+            if at + 8 > end:
+                return at, CUT
+            out[at : at + 4] = data[at : at + 4]
+            out[at + 6 : at + 8] = data[at + 6 : at + 8]
+            kind = int.from_bytes(data[at + 6 : at + 8], "big")
+            at += 8
+        elif kind == _SERVICE_TAG:
+            if at + 18 > end:
+                return at, CUT
+            out[at : at + 4] = data[at : at + 4]
+            out[at + 4 : at + 16] = mapping.mac(data[at + 4 : at + 10]) + mapping.mac(data[at + 10 : at + 16])
+            out[at + 16 : at + 18] = data[at + 16 : at + 18]
+            kind = int.from_bytes(data[at + 16 : at + 18], "big")
+            at += 18
         elif kind in _MPLS:
             at, kind = _copy_mpls(data, out, at, end, mapping)
         elif kind == _PPPOE_SESSION:
