@@ -21,6 +21,7 @@ MEMBERS = ("scheduler", "worker", "client")
 AUTHORITY = "ca"
 DAYS = 30
 _SKEW = timedelta(hours=1)
+_ANY_CLOCK = timedelta(days=20 * 365)
 
 
 def write_certificates(folder: Path, *, now: datetime, days: int = DAYS) -> tuple[Path, ...]:
@@ -61,9 +62,7 @@ def write_certificates(folder: Path, *, now: datetime, days: int = DAYS) -> tupl
         own = ec.generate_private_key(ec.SECP256R1())
         certificate = _sign(name, own, authority, key, since=since, until=until)
         contents[f"{name}.pem"] = certificate.public_bytes(serialization.Encoding.PEM)
-        contents[f"{name}.key"] = own.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        contents[f"{name}.key"] = _key_bytes(own)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER_MODE)
         for name, content in contents.items():
@@ -71,6 +70,36 @@ def write_certificates(folder: Path, *, now: datetime, days: int = DAYS) -> tupl
     except OSError as error:
         raise FleetError(f"{folder}: the certificates cannot be written there ({error.strerror or error})") from error
     return tuple(folder / name for name in contents)
+
+
+def certificate_of_a_run(now: datetime) -> tuple[str, str]:
+    """Make what the processes of one run on one machine know each other by; it is written nowhere.
+
+    Parameters
+    ----------
+    now
+        It is valid for decades before and after: it ends with its run, whatever is done to the clock meanwhile.
+
+    Returns
+    -------
+    certificate, key
+        Certificate, its own authority, and its key (PEM).
+    """
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - see above
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - the same
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = now.astimezone(UTC)
+    certificate = _sign("run", key, None, key, since=now - _ANY_CLOCK, until=now + _ANY_CLOCK)
+    return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii"), _key_bytes(key).decode("ascii")
+
+
+def _key_bytes(key: EllipticCurvePrivateKey) -> bytes:
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - see above
+
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _sign(

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ccp_assess.fleet.certificates import check_certificate
+from ccp_assess.fleet.certificates import certificate_of_a_run, check_certificate
 from ccp_assess.fleet.needs import FleetError, need
 from ccp_assess.fleet.units import PART_BYTES
 from ccp_assess.probe.drop import is_loopback
 
 _ANSWER_S = 10
 _WORKERS_WAIT_S = 30
+_ROLES = ("scheduler", "worker", "client")
 _SILENT_WORKER = "60s"
 """One that is silent for so long is hung: Dask ends it, starts another and gives that its work."""
 
@@ -119,7 +120,7 @@ def connect(engine: Engine) -> Iterator[Any]:
             threads_per_worker=1,
             processes=True,
             protocol="tls",  # other users of this machine reach its loopback too
-            security=distributed.Security.temporary(),
+            security=_security_of_a_run(distributed),
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
             silence_logs=50,
@@ -167,6 +168,12 @@ def _why(error: BaseException, address: str) -> str:
     if address.startswith("tcp") and ("reset by peer" in told or "closed" in told):
         return "it does not speak in the clear; write tls:// and give --tls-ca, --tls-cert and --tls-key"
     return f"no scheduler answers there ({(texts[0] or type(error).__name__).splitlines()[0]})"
+
+
+def _security_of_a_run(distributed: Any) -> Any:
+    certificate, key = certificate_of_a_run(datetime.now(UTC))
+    roles = {f"tls_{role}_{what}": pem for role in _ROLES for what, pem in (("cert", certificate), ("key", key))}
+    return distributed.Security(require_encryption=True, tls_ca_file=certificate, **roles)
 
 
 def _security(distributed: Any, engine: Engine, address: str) -> Any:

@@ -37,11 +37,16 @@ _PATIENCE_S = 60.0
 _SLOWEST_BYTES_PER_S = 20e6
 """What takes longer than both, and twice as long as anything took so far, is begun again by a worker that is idle."""
 
+_UNMANNED_S = 120.0
+"""So long workers may be gone that were there: others may be started in their place, but Dask gives up on some that end
+while they begin."""
+
 _STAGES = 3
 """Threads that the reader can use."""
 
 _MOST_SETBACKS = 8
 _NO_PROGRESS = "what one worker read another could not take up, again and again; have all of them the same ccp-assess?"
+_UNMANNED = "there are no workers any more; what was finished is kept: start some and run the same command again"
 _LOST = "the scheduler was lost; what was finished is kept: run the same command again when it is back"
 
 
@@ -217,6 +222,7 @@ class _Round:
         self._running: dict[Any, _Job] = {}
         self._done = 0
         self._longest_s = 0.0
+        self._manned = time.monotonic()
         self._begun = time.monotonic()
 
     def run(self) -> int:
@@ -255,6 +261,10 @@ class _Round:
 
     def _hand_out(self) -> None:
         workers = self._crew.count()
+        if workers:
+            self._manned = time.monotonic()
+        elif time.monotonic() - self._manned > _UNMANNED_S:
+            raise FleetError(_UNMANNED)
         most = max(_LEAST_WAITING, 2 * workers)
         while self._waiting and len(self._running) < most:
             self._begin(self._waiting.popleft(), self._threads(workers))
@@ -329,7 +339,7 @@ class _Round:
         for other in others:
             del self._running[other]
         self._hung += others
-        if told is None or (isinstance(told, NoRoomError) and self._crew.send_away_full(job.unit.size)):
+        if told is None or (isinstance(told, NoRoomError) and self._crew.send_away_full(job.unit.size, job.begun)):
             self._waiting.appendleft(job)
         elif isinstance(told, LateError):
             self._go_on(job, job.done_bytes, first_line(told))

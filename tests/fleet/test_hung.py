@@ -18,6 +18,7 @@ from ccp_assess.fleet.cluster import Engine, connect
 from ccp_assess.fleet.dataset import Dataset, open_dataset
 from ccp_assess.fleet.lease import LateError, Lease
 from ccp_assess.fleet.merging import check_merged, merge_all
+from ccp_assess.fleet.needs import FleetError
 from ccp_assess.fleet.plan import make_plan
 from ccp_assess.fleet.run import run_fleet
 from ccp_assess.fleet.sources import open_place
@@ -121,6 +122,29 @@ def test_merging_is_done_here_where_all_workers_stand_still(tmp_path: Path, clie
             os.kill(process, signal.SIGCONT)
     until(lambda: not any(client.processing().values()))
     assert tree(out) == done
+
+
+def test_a_run_whose_workers_are_gone_for_good_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import LocalCluster
+
+    source, out = make_source(tmp_path / "acme", sites=1, days=1), tmp_path / "out"
+    monkeypatch.setattr(run, "_UNMANNED_S", 1.0)
+
+    @contextmanager
+    def connect_and_end_them(engine: Engine) -> Iterator[Any]:
+        with connect(engine) as client:
+            client.retire_workers()
+            until(lambda: not client.nthreads())
+            yield client
+
+    monkeypatch.setattr(run, "connect", connect_and_end_them)
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=50
+        ) as workers,
+        pytest.raises(FleetError, match="no workers any more"),
+    ):
+        run_fleet(str(source), str(out), Engine(scheduler=workers.scheduler_address))
 
 
 @pytest.mark.long
