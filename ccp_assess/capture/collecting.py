@@ -468,7 +468,7 @@ def _captures(
                 snaplen_cut=int(own["cut"].sum()),
                 ended_early=reader.ended_early,
                 skipped=skipped,
-                notes=_notes(int(own["tunnels"].sum())),
+                notes=_notes(int(own["tunnels"].sum()), int(own["joined"].sum())),
                 unread=_unread(unsupported, int(skips[number, SKIP_LINK, 0])),
             )
         )
@@ -476,6 +476,7 @@ def _captures(
 
 
 _SUPPORTED = frozenset({0, 1, 9, 10, 12, 14, 50, 51, 101, 104, 105, 108, 113, 127, 166, 204, 228, 229, 276})
+"""PPI and PKTAP are not among them: whether their frames can be read depends on what they carry."""
 
 
 def is_supported(link_type: int) -> bool:
@@ -494,10 +495,16 @@ def is_supported(link_type: int) -> bool:
     return link_type in _SUPPORTED
 
 
-def _notes(tunnels: int) -> tuple[str, ...]:
-    if not tunnels:
-        return ()
-    return (f"{counted(tunnels, 'frame')} came in GTP, the tunnel of mobile networks; what is inside was read",)
+def _notes(tunnels: int, joined: int) -> tuple[str, ...]:
+    notes = []
+    if tunnels:
+        notes.append(f"{counted(tunnels, 'frame')} came in GTP, the tunnel of mobile networks; what is inside was read")
+    if joined:
+        notes.append(
+            f"{counted(joined, 'Wi-Fi frame')} held several packets each (A-MSDU), of which only the first was "
+            "read: what seems lost may have come; capture on the workstation instead"
+        )
+    return tuple(notes)
 
 
 def _unread(unsupported: str, count: int) -> tuple[str, ...]:

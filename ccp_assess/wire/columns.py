@@ -51,6 +51,7 @@ from ccp_assess.wire.link import (
     be16,
     be32,
     by_version,
+    is_followed,
     le16,
     le32,
     network_layer,
@@ -96,6 +97,7 @@ INTERFACE = np.dtype(
         ("exponent", np.int32),  # times count 10**-exponent s, or 2**-exponent s
         ("binary", np.bool_),
         ("tunnels", np.int32),  # frames of GTP seen inside
+        ("joined", np.int32),  # Wi-Fi frames of several packets
     ],
     align=True,
 )
@@ -541,6 +543,8 @@ def decode(
             made += 1
             continue
         at, kind = network_layer(buffer, at, end, link_type)
+        if link_type in (105, 127) and is_followed(buffer, at, end, wire_end, kind):
+            face.joined += 1
         depth = 0
         whole = -1
         reason = 0

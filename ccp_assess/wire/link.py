@@ -233,6 +233,16 @@ def after_wifi(buffer: Bytes, at: int, end: int, padded: bool) -> tuple[int, int
     return after_llc(buffer, at, end)
 
 
+@inlined
+def is_followed(buffer: Bytes, at: int, end: int, wire_end: int, kind: int) -> bool:
+    """Tell whether further packets follow the one at hand, of an A-MSDU: more than padding and checksums can be."""
+    if kind == IPV4 and at + 4 <= end:
+        return at + be16(buffer, at + 2) + 22 < wire_end
+    if kind == IPV6 and at + 6 <= end:
+        return at + 40 + be16(buffer, at + 4) + 22 < wire_end
+    return False
+
+
 @helper
 def after_radiotap(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     """Skip a radiotap header; its flags say whether the frame's header is padded."""

@@ -240,6 +240,7 @@ def test_every_link_layer_and_tunnel_leads_to_the_stream(tmp_path, layer):
     stream = only(result)
     assert (stream.src, stream.src_port, stream.dst, stream.dst_port) == (AGENT, 40_000, RELAY, 3478)
     assert (stream.relay, stream.channel_number, stream.direction) == ("channel_data", 0x4000, "out")
+    assert not any("A-MSDU" in note or "cannot be read" in note for note in result.captures[0].notes)
 
 
 def test_tunnels_are_followed_whatever_the_snaplen_keeps(tmp_path):
@@ -254,6 +255,26 @@ def test_encrypted_wifi_is_counted_and_named(tmp_path):
     result = read(tmp_path, pcap(frames, link=105))
     assert not result.streams
     assert result.captures[0].skipped["encrypted Wi-Fi frame"].count == 57
+
+
+def test_of_packets_joined_in_one_wifi_frame_the_rest_is_told_of(tmp_path):
+    frames = []
+    packets = inner_packets()
+    for (at, one), (_, two) in zip(packets[:-1:2], packets[1::2], strict=True):
+        subframes = b""
+        for packet in (one, two):
+            body = b"\xaa\xaa\x03\0\0\0\x08\x00" + packet
+            subframes += bytes(-len(subframes) % 4) + bytes(12) + struct.pack(">H", len(body)) + body
+        frames.append((at, b"\x88\x01" + bytes(22) + b"\x80\0" + subframes))
+    result = read(tmp_path, pcap(frames, link=105))
+    assert only(result).packets == 28
+    assert any("28 Wi-Fi frames held several packets each" in note for note in result.captures[0].notes)
+
+
+def test_a_header_of_pktap_around_an_unknown_link_is_named(tmp_path):
+    frames = [(at, struct.pack("<III", 108, 1, 226) + bytes(96) + packet) for at, packet in inner_packets()]
+    result = read(tmp_path, pcap(frames, link=258))
+    assert result.captures[0].skipped["unsupported link type PKTAP"].count == 57
 
 
 @pytest.mark.parametrize(("link", "name"), [(226, "IPNET"), (239, "NFLOG"), (160, "USER13")])
