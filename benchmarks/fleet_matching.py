@@ -49,6 +49,7 @@ CALIBRATED_PART, PART = 70_000_000, 120_000_000
 
 STOPPED_S = 0.1
 TRIALS = 41
+PATIENCE_S = 60.0
 
 
 def make(blocks: Sequence[int]) -> Path:
@@ -102,6 +103,7 @@ class Ran:
 
 def run(client: Any, source: Path, part_bytes: int = WHOLE) -> Ran:
     """Run for real, into an empty destination."""
+    wait_for_all(client)
     out = tempfile.mkdtemp(prefix="fleet-", dir=DATA)
     with get_task_stream(client) as stream:
         begin, begin_time = time.monotonic(), time.time()
@@ -123,14 +125,16 @@ def run(client: Any, source: Path, part_bytes: int = WHOLE) -> Ran:
 
 
 def wait_for_all(client: Any) -> None:
-    """Wait until all workers of a cluster are there again."""
-    while len(client.nthreads()) < len(client.cluster.workers):
+    """Wait until all workers of a cluster are there again and answer."""
+    deadline = time.monotonic() + PATIENCE_S
+    while len(client.run(os.getpid, on_error="ignore")) < len(client.cluster.workers):
+        if time.monotonic() > deadline:
+            raise SystemExit("a worker that was killed did not come back")
         time.sleep(0.02)
 
 
 def warm_up(client: Any) -> Ran:
-    """Wait for all workers and let each of them do something of everything."""
-    wait_for_all(client)
+    """Let each worker do something of everything."""
     little = make(LITTLE)
     run(client, little)
     return run(client, little)
@@ -185,7 +189,7 @@ def gaps(ran: Ran) -> list[float]:
 
 
 def calibrate(
-    even: Sequence[Ran], uneven: Sequence[Ran], parts: Sequence[Ran], pairs: Sequence[Ran], restart: tuple[float, float]
+    even: Sequence[Ran], uneven: Sequence[Ran], parts: Sequence[Ran], pairs: Sequence[Ran], restart: Sequence[float]
 ) -> Measured:
     """Take all rates from real runs: one worker on even and uneven units and on parts of one, two on even units."""
     alone = [*((ran, WHOLE) for ran in (*even, *uneven)), *((ran, CALIBRATED_PART) for ran in parts)]
@@ -206,24 +210,26 @@ def calibrate(
         end_s=max(median(between) - hand_out_s, 0.0) + median(after),
         hand_out_s=hand_out_s,
         restart_s=restart[0],
-        cold_s=restart[1],
+        ask_s=restart[1],
+        cold_s=restart[2],
     )
     shared = [rates.task(read=span.size, finished=span.size) / span.took_s for ran in pairs for span in ran.of("unit")]
     return Measured(replace(rates, slowdown=(1.0, min(median(shared), 1.0))), of_tasks, of_runs)
 
 
-def restarted(client: Any) -> tuple[float, float]:
-    """Kill the only worker; tell how long until it is back, and how much longer its first work then takes [s]."""
+def restarted(client: Any) -> tuple[float, float, float]:
+    """Kill the only worker; tell how long until it is back, is asked, and how much longer its first work takes [s]."""
     nanny = next(iter(client.cluster.workers.values()))
     warm_s = warm_up(client)
     pid, begin = nanny.pid, time.monotonic()
     os.kill(pid, signal.SIGKILL)
-    while nanny.pid in {pid, None} or not client.run(os.getpid):
+    while nanny.pid in {pid, None}:
         time.sleep(0.01)
+    wait_for_all(client)
     back_s = time.monotonic() - begin
     cold = run(client, make(LITTLE))
     took = [sum(span.took_s for span in ran.spans) for ran in (cold, warm_s)]
-    return back_s, max(took[0] - took[1], 0.0)
+    return back_s, max(cold.spans[0].begin_s - warm_s.spans[0].begin_s, 0.0), max(took[0] - took[1], 0.0)
 
 
 # What happens to a real run from outside, and to the simulated one
@@ -387,14 +393,15 @@ def match_reading(times: int) -> Measured:
             pairs.append(run(clients[2], even))
             for trial in trials:
                 real[trial.name].append(trial.run(clients[trial.workers]))
-    found = calibrate(evens, unevens, parts, pairs, (restart[0], restart[1]))
+    found = calibrate(evens, unevens, parts, pairs, restart)
     rates = found.rates
     print(
         f"Measured: {1e-6 / rates.s_per_byte:.0f} MB/s read; tables {1e9 * rates.finish_s_per_byte:.2f} s and a state "
         f"{1e9 * rates.carry_s_per_byte:.2f} s per GB; {1e3 * rates.task_s:.0f} ms a task, "
         f"{1e3 * rates.hand_out_s:.0f} ms to hand one out; merging {1e3 * sum(rates.merge_s_per_unit):.0f} ms a unit "
         f"and {1e9 * sum(rates.merge_s_per_byte):.2f} s per GB; {rates.plan_s + rates.end_s:.2f} s before and after; a "
-        f"worker is back after {rates.restart_s:.1f} s and loses {rates.cold_s:.1f} s more; two at work: "
+        f"worker is back after {rates.restart_s:.1f} s, is asked for {rates.ask_s:.1f} s and loses "
+        f"{rates.cold_s:.1f} s more; two at work: "
         f"{rates.slowdown[1]:.2f} of the speed; times of like tasks differ by {100 * found.of_tasks:.0f} %, of like "
         f"runs by {100 * found.of_runs:.0f} % (standard deviation)\n\n{HEAD}"
     )
@@ -442,7 +449,7 @@ def run_waiting(client: Any, source: Path, moments: Sequence[float], slow: int) 
     return wall
 
 
-def match_waiting(times: int, restart_s: float, hand_out_s: float) -> None:
+def match_waiting(times: int, measured: Rates) -> None:
     """Hold the simulation against the engine where the work is known, and only the rest is to be foretold."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as clusters:
         source = fleet_waiting.make_waiting(Path(folder) / "acme", WAIT_UNITS)
@@ -460,7 +467,14 @@ def match_waiting(times: int, restart_s: float, hand_out_s: float) -> None:
                 real[name].append(run_waiting(client, source, moments, slow))
     rows = []
     for name, (moments, slow) in kinds.items():
-        rates = replace(fleet_waiting.WORK, hand_out_s=hand_out_s, restart_s=restart_s)
+        rates = replace(
+            fleet_waiting.WORK,
+            hand_out_s=measured.hand_out_s,
+            restart_s=measured.restart_s,
+            ask_s=measured.ask_s,
+            plan_s=measured.plan_s,
+            end_s=measured.end_s,
+        )
         walls = [
             simulate(
                 WAIT_UNITS,
@@ -485,8 +499,8 @@ def main() -> None:
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; each run {options.times} times\n", flush=True)
     found = match_reading(options.times) if options.only != "waiting" else None
     if options.only != "reading":
-        rates = Rates(s_per_byte=0, restart_s=2.0, hand_out_s=0.015) if found is None else found.rates
-        match_waiting(max(options.times - 1, 1), rates.restart_s, rates.hand_out_s)
+        rates = Rates(s_per_byte=0, restart_s=1.0, ask_s=0.5, hand_out_s=0.015) if found is None else found.rates
+        match_waiting(max(options.times - 1, 1), rates)
     print(f"all of it in {time.monotonic() - begin:.0f} s", file=sys.stderr)
 
 

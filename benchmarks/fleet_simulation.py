@@ -6,8 +6,8 @@ The rules are those of `fleet/run.py` and of Dask beneath it:
   the next part of a chain is handed out before new units, but goes behind what was handed out before;
 - up to two tasks for each worker are out: one it does, one it holds; one without any takes one that another holds when
   Dask looks for that, once a second;
-- a worker that dies loses what it did and comes back after a while, cold; what it did and held goes to others, and what
-  lost four workers is given up;
+- a worker that dies loses what it did and what nobody took from it yet, and comes back after a while, cold; what it did
+  and held goes to others, and what lost four workers is given up; who hands out asks the new one first;
 - tasks on one machine slow each other down, and all share one store;
 - at the end the workers merge the tables, the largest batch first.
 
@@ -67,8 +67,9 @@ class Rates:
         Before the work and after it, by the one that hands it out [s].
     hand_out_s
         From the end of a task until the next one is with a worker; the one that hands out does one after the other [s].
-    restart_s, cold_s
-        Until a worker that died is back, and how much longer its first task takes then [s].
+    restart_s, ask_s, cold_s
+        Until a worker that died is back, until it has told the one that hands out what it is, who waits for that, and
+        how much longer its first task takes then [s].
     store_bytes_per_s
         What the store gives to all workers together [bytes/s].
     slowdown
@@ -88,6 +89,7 @@ class Rates:
     end_s: float = 0.0
     hand_out_s: float = 0.0
     restart_s: float = 0.0
+    ask_s: float = 0.0
     cold_s: float = 0.0
     store_bytes_per_s: float = math.inf
     slowdown: tuple[float, ...] = ()
@@ -218,6 +220,7 @@ class _Worker:
 
     speed: float
     held: list[_Task] = field(default_factory=list)
+    untold: list[_Task] = field(default_factory=list)
     doing: _Task | None = None
     since_s: float = 0.0
     ends_at: float = 0.0  # by the clock that runs as fast as a worker of speed 1 works
@@ -414,6 +417,17 @@ class _Play:
         self.start(place)
         self.assign()
         if task is not None:
+            self.workers[place].untold.append(task)
+            self.at(max(self.now, self.free_at), "answer", place, task)
+
+    def on_answer(self, place: int, task: _Task | None) -> None:
+        """Take what was done, unless it went with its worker meanwhile."""
+        worker = self.workers[place]
+        if task is not None and task in worker.untold:
+            if self.free_at > self.now:  # who takes it is still at something else
+                self.at(self.free_at, "answer", place, task)
+                return
+            worker.untold.remove(task)
             self.told(task, is_done=True)
 
     def on_death(self, place: int, _: _Task | None) -> None:
@@ -422,6 +436,7 @@ class _Play:
             return
         was_at = self.cease(place, is_done=False)
         lost = [*([was_at] if was_at else []), *worker.held]
+        again, worker.untold = worker.untold, []
         worker.held, worker.is_alive = [], False
         self.alive -= 1
         self.note(place)
@@ -435,6 +450,8 @@ class _Play:
                 self.told(task, is_done=False)
             else:
                 self.on_arrival(-1, task)
+        for task in again:
+            self.on_arrival(-1, task)
 
     def on_return(self, place: int, _: _Task | None) -> None:
         worker = self.workers[place]
@@ -442,6 +459,7 @@ class _Play:
         self.alive += 1
         self.note(place)
         self.assign()
+        self.free_at = max(self.now, self.free_at) + self.rates.ask_s
         self.hand_out()
 
     def drawn(self) -> float:
