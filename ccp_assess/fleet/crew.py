@@ -7,6 +7,7 @@ given, quickly. Such a machine is sent away with one sentence, and the others go
 from __future__ import annotations
 
 import hashlib
+import math
 import platform
 import shutil
 import tempfile
@@ -101,6 +102,8 @@ class Crew:
     def __init__(self, client: Any, *, is_own: bool, say: Callable[[str], None] | None = None) -> None:
         self._client, self._is_own, self._say = client, is_own, say
         self._known: set[str] = set()
+        self._gone: set[str] = set()
+        self._left_s = -math.inf
 
     def count(self) -> int:
         """Return how many workers there are, after asking those that are new.
@@ -110,31 +113,39 @@ class Crew:
         FleetError
             If none of those that came can do the work.
         """
-        addresses = set(self._client.nthreads())
+        addresses = self._addresses()
         if not self._is_own and addresses - self._known:
             addresses -= self._without(self._ask(addresses - self._known), 0)
         self._known |= addresses
         return len(addresses)
 
-    def send_away_full(self, needed_bytes: int) -> bool:
+    def send_away_full(self, needed_bytes: int, since_s: float) -> bool:
         """Send away who has no room any more.
 
         Parameters
         ----------
         needed_bytes
             What could not be written [bytes].
+        since_s
+            When that work was handed out [s, monotonic].
 
         Returns
         -------
         so
-            Whether there was one.
+            Whether somebody left now, or since then: another one may do the work.
 
         Raises
         ------
         FleetError
             If nobody is left.
         """
-        return not self._is_own and bool(self._without(self._ask(set(self._client.nthreads())), needed_bytes))
+        if self._left_s > since_s:
+            return True
+        return not self._is_own and bool(self._without(self._ask(self._addresses()), needed_bytes))
+
+    def _addresses(self) -> set[str]:
+        """Name all workers; those that were sent away may take a while to leave."""
+        return set(self._client.nthreads()) - self._gone
 
     def _ask(self, addresses: set[str]) -> dict[str, Any]:
         """Ask workers; those that end or are cut off meanwhile are left to who watches over the work."""
@@ -166,12 +177,14 @@ class Crew:
                 self._tell(f"the clock of {where} {_apart(answer['ahead_s'])} this machine's; set both")
         if not reasons:
             return set()
-        if len(set(self._client.nthreads()) - set(reasons)) == 0:
+        if not self._addresses() - set(reasons):
             more = f" (and {len(reasons) - 1} more like it)" if len(reasons) > 1 else ""
             raise FleetError(f"no worker can do this: {next(iter(reasons.values()))}{more}")
         for address, reason in reasons.items():
             self._tell(f"goes on without a worker: {reason}")
             self._client.retire_workers([address], close_workers=True)
+            self._gone.add(address)
+            self._left_s = time.monotonic()
         return set(reasons)
 
     def _tell(self, text: str) -> None:
