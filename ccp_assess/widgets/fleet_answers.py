@@ -30,7 +30,7 @@ from ccp_assess.report.style import inline_svg
 from ccp_assess.report.words import clean, number
 from ccp_assess.widgets.controls import ResultTable
 from ccp_assess.widgets.fleet_masking import MASK_WORDS
-from ccp_assess.widgets.fleet_tables import MOST_ROWS, fill, saved_html, static_table
+from ccp_assess.widgets.fleet_tables import MOST_ROWS, clear, fill, saved_html, static_table
 from ccp_assess.widgets.jobs import Job
 from ccp_assess.widgets.panel import LABEL, LINE, WIDE, button, download_html, problem_html, row, said_html
 from ccp_assess.widgets.progress import Progress, silent
@@ -270,7 +270,7 @@ class FleetAnswers:
             self._question, self.sql.value = self.sql.value, ""
         elif not is_masked and self._question:
             self.sql.value, self._question = self._question, ""
-        self.own_table.columns, self.own_table.rows, self.own_table.title = [], [], ""
+        clear(self.own_table)
         self.own_said.value = self.own_save.value = self.page.value = ""
         for job in (self.reading, self.asking, self.timing, self.rendering):
             if not job.is_running:
@@ -291,7 +291,7 @@ class FleetAnswers:
         if table is None or not table.rows:
             words = "Choose an instant above." if name == "before_after" and table is None else "Nothing is known."
             self.picture.value, self.save.value = said_html(words), ""
-            self.table.columns, self.table.rows, self.table.title = [], [], ""
+            clear(self.table)
             return
         self.picture.value = self._picture(name)
         fill(self.table, table)

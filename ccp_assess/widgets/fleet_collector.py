@@ -17,7 +17,7 @@ from ccp_assess.report.content.many_sites import Column, Table
 from ccp_assess.report.words import UNKNOWN, clean, minute, number
 from ccp_assess.widgets.controls import ResultTable
 from ccp_assess.widgets.fleet_masking import Fields
-from ccp_assess.widgets.fleet_tables import fill, static_table
+from ccp_assess.widgets.fleet_tables import clear, fill, static_table
 from ccp_assess.widgets.jobs import Job
 from ccp_assess.widgets.panel import LABEL, LINE, WIDE, button, problem_html, row, said_html
 from ccp_assess.widgets.progress import Progress, size
@@ -192,7 +192,7 @@ class FleetCollector:
         self.told.value = self._result_html() + self._state_html()
         table = self._refused()
         if table is None:
-            self.table.columns = []
+            clear(self.table)
         else:
             fill(self.table, table)
 

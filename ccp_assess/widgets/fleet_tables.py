@@ -47,6 +47,19 @@ def fill(control: ResultTable, table: Table) -> None:
         control.rows = rows
 
 
+def clear(control: ResultTable) -> None:
+    """Show nothing in a control, and leave nothing in it.
+
+    Parameters
+    ----------
+    control
+        Where.
+    """
+    with control.hold_sync():
+        control.sorted = [-1, False]
+        control.title, control.columns, control.rows = "", [], []
+
+
 def _sortable(value: Any) -> Any:
     """Return what the browser sorts by; ``None`` for what is unknown."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
