@@ -468,8 +468,8 @@ def _captures(
                 snaplen_cut=int(own["cut"].sum()),
                 ended_early=reader.ended_early,
                 skipped=skipped,
-                notes=_notes(int(own["tunnels"].sum()), int(own["joined"].sum())),
-                unread=_unread(unsupported, int(skips[number, SKIP_LINK, 0])),
+                notes=_notes(int(own["tunnels"].sum())),
+                unread=_unread(unsupported, int(skips[number, SKIP_LINK, 0]), int(own["joined"].sum())),
             )
         )
     return tuple(made)
@@ -495,23 +495,23 @@ def is_supported(link_type: int) -> bool:
     return link_type in _SUPPORTED
 
 
-def _notes(tunnels: int, joined: int) -> tuple[str, ...]:
-    notes = []
-    if tunnels:
-        notes.append(f"{counted(tunnels, 'frame')} came in GTP, the tunnel of mobile networks; what is inside was read")
+def _notes(tunnels: int) -> tuple[str, ...]:
+    if not tunnels:
+        return ()
+    return (f"{counted(tunnels, 'frame')} came in GTP, the tunnel of mobile networks; what is inside was read",)
+
+
+def _unread(unsupported: str, count: int, joined: int) -> tuple[str, ...]:
+    made = []
+    if unsupported:
+        frames = counted(count, "frame")
+        made.append(f"{frames} of link type {unsupported} cannot be read; capture on an Ethernet or cooked interface")
     if joined:
-        notes.append(
+        made.append(
             f"{counted(joined, 'Wi-Fi frame')} held several packets each (A-MSDU), of which only the first was "
             "read: what seems lost may have come; capture on the workstation instead"
         )
-    return tuple(notes)
-
-
-def _unread(unsupported: str, count: int) -> tuple[str, ...]:
-    if not unsupported:
-        return ()
-    frames = counted(count, "frame")
-    return (f"{frames} of link type {unsupported} cannot be read; capture on an Ethernet or cooked interface",)
+    return tuple(made)
 
 
 def _limits(tracker: TrackerState, state: MeasuringState, readers: Sequence[FileReader]) -> tuple[str, ...]:
