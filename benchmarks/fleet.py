@@ -1,7 +1,7 @@
 """Many captures of many sites: two workers over one, one over the plain reader, and time by bytes; ratios of one run.
 
     python -m benchmarks.fleet          10 GB of captures (made once, kept below bench-data/)
-    python -m benchmarks.fleet --gb 1
+    python -m benchmarks.fleet --gb 1 --rounds 5
 
 The cluster is up and has worked before the clock starts; each worker is a process of one thread; listing, planning,
 Parquet writing and the manifest are in the time. The plain reader is `assess_captures` in one process over the files
@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from distributed import Client, LocalCluster
@@ -128,6 +129,7 @@ def row(name: str, found: Measured, against: str = "") -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time runs over many captures.")
     parser.add_argument("--gb", type=float, default=10.0, help="bytes of captures [GB]")
+    parser.add_argument("--rounds", type=int, default=3, help="how often all is measured")
     options = parser.parse_args()
     begin = time.monotonic()
     sizes = [int(options.gb * share * 1e9) for share in (0.1, 0.2, 0.5, 1.0)]
@@ -142,18 +144,28 @@ def main() -> None:
         f"(made and read once in {time.monotonic() - begin:.0f} s)"
     )
     print(f"{'':24}{'GB':>8}{'wall [s]':>10}{'CPU [s]':>10}{'s/GB':>10}{'peak [MB]':>10}")
-    reader = plain(whole)
-    row("plain reader", reader)
-    with workers(1, files[0]) as client:
-        one = fleet(client, whole)
-    wall, cpu = (100 * (ours / theirs - 1) for ours, theirs in ((one.wall_s, reader.wall_s), (one.cpu_s, reader.cpu_s)))
-    row("1 worker", one, f"{wall:+.1f} % wall, {cpu:+.1f} % CPU over the plain reader (bar 15 %)")
-    with workers(2, files[0]) as client:
-        two = fleet(client, whole)
-        row("2 workers", two, f"{one.wall_s / two.wall_s:.2f} times 1 worker (bar 1.5)")
-        for source in clients[-2::-1]:
-            part = fleet(client, source)
-            row("2 workers", part, f"{part.s_per_gb / two.s_per_gb:.2f} times the time of a byte in all")
+    found = []
+    for _ in range(options.rounds):  # one after the other, again and again: what else the machine does meets all alike
+        reader = plain(whole)
+        row("plain reader", reader)
+        with workers(1, files[0]) as client:
+            one = fleet(client, whole)
+        wall, cpu = (
+            100 * (ours / theirs - 1) for ours, theirs in ((one.wall_s, reader.wall_s), (one.cpu_s, reader.cpu_s))
+        )
+        row("1 worker", one, f"{wall:+.1f} % wall, {cpu:+.1f} % CPU over the plain reader")
+        with workers(2, files[0]) as client:
+            two = fleet(client, whole)
+            row("2 workers", two, f"{one.wall_s / two.wall_s:.2f} times 1 worker")
+            found.append((wall, cpu, one.wall_s / two.wall_s))
+            for source in clients[-2::-1]:
+                part = fleet(client, source)
+                row("2 workers", part, f"{part.s_per_gb / two.s_per_gb:.2f} times the time of a byte in all")
+    wall, cpu, times = (median(values) for values in zip(*found, strict=True))
+    print(
+        f"median of {options.rounds}: {wall:+.1f} % wall, {cpu:+.1f} % CPU over the plain reader (bar 15 %), "
+        f"2 workers {times:.2f} times 1 (bar 1.5)"
+    )
     print(f"all of it in {time.monotonic() - begin:.0f} s")
 
 
