@@ -26,6 +26,11 @@ _SECRETS = (
     "invalidaccesskeyid",
     "connection_string",
 )
+_CLOCK = (
+    "difference between the request time and",  # of S3
+    "requesttimetooskewed",
+    "short-lived token",  # of Google: "must be a short-lived token and in a reasonable timeframe"
+)
 _DENIED = ("accessdenied", "access denied", "forbidden", "permission", "not authorized", "authorizationfailure")
 _MISSING = ("does not exist", "nosuchbucket", "containernotfound", "notfound")
 
@@ -68,6 +73,8 @@ def why(error: BaseException, url: str) -> str:
         return f"its driver is not installed; run `pip install 'ccp-assess[{_EXTRAS[scheme]}]'`, on every worker too"
     if not scheme:
         return text
+    if any(word in told for word in _CLOCK):
+        return "the clock of the machine that asked is wrong by more than the store allows; set it, there and here"
     if any(word in told for word in _SECRETS):
         return f"no credentials for {scheme}:// were accepted; set them on this machine and on every worker"
     if isinstance(error, PermissionError) or any(word in told for word in _DENIED):

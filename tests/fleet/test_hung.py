@@ -152,7 +152,7 @@ def test_the_only_worker_of_this_machine_is_replaced_when_it_is_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = make_source(tmp_path / "acme", sites=2, days=2)
-    monkeypatch.setattr(cluster, "_SILENT_WORKER", "5s")
+    monkeypatch.setattr(cluster, "_SILENT_WORKER", "10s")
     ended: list[int] = []
 
     @contextmanager

@@ -33,6 +33,16 @@ class DefaultCredentialsError(Exception):
         (NoCredentialsError("Unable to locate credentials"), "s3://a/b", "no credentials for s3:// were accepted"),
         (PermissionError("The AWS Access Key Id you provided"), "s3://a/b", "have no access to it"),
         (PermissionError(13, "Access Denied"), "s3://a/b", "have no access to it"),
+        (
+            PermissionError("The difference between the request time and the current time is too large."),
+            "s3://a/b",
+            "the clock of the machine that asked is wrong",
+        ),
+        (
+            DefaultCredentialsError("invalid_grant: Token must be a short-lived token (60 minutes)"),
+            "gs://a/b",
+            "the clock of the machine that asked is wrong",
+        ),
         (FileNotFoundError("The specified bucket does not exist"), "s3://a/b", "there is no such bucket"),
         (OSError(5, "An error occurred (NoSuchBucket)"), "s3://a/b", "there is no such bucket"),
         (DefaultCredentialsError("Your default credentials"), "gs://a/b", "no credentials for gs:// were accepted"),
