@@ -150,7 +150,7 @@ def main() -> None:
             )
             lost = float(np.median([outcome.lost_s / outcome.busy_s for outcome in outcomes]))
             print(
-                f"| {name} | {workers} | {spoken(median)} | {spoken(late)} | {cost:.2g} USD | {100 * lost:.2f} % | "
+                f"| {name} | {workers} | {spoken(median)} | {spoken(late)} | {cost:.{0 if cost >= 1 else 2}f} USD | {100 * lost:.2f} % | "
                 f"{outcomes[0].bottleneck} |",
                 flush=True,
             )
