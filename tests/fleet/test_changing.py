@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from fleet_sources import DAY_S, local_scheduler, make_source, shifted, touch_ap
 
 from ccp_assess.fleet.cluster import Engine
 from ccp_assess.fleet.dataset import Dataset
+from ccp_assess.fleet.merging import check_merged
 from ccp_assess.fleet.run import FleetResult, run_fleet
 from ccp_assess.fleet.sources import Place, open_place
 
@@ -222,3 +224,28 @@ def test_a_bucket_that_changes_meanwhile_and_whose_large_objects_are_read_in_par
     found = objects("s3://changing/out")
     assert found == objects("s3://changing/fresh")
     assert any(path.startswith("seconds/") for path in found)
+
+
+@pytest.mark.long
+def test_a_store_whose_clock_is_set_by_hours_keeps_and_finds_everything(
+    tmp_path: Path, bucket: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from moto.s3 import models
+
+    right = models.utcnow
+    bucket.fs.put(str(make_source(tmp_path / "acme", sites=1, days=1)), bucket.root, recursive=True)
+    engine = Engine(scheduler=local_scheduler())
+    dataset = Dataset(open_place("s3://changing/out"))
+    for number, hours in enumerate((0, -5, 7, -30)):
+        monkeypatch.setattr(models, "utcnow", lambda hours=hours: right() + timedelta(hours=hours))
+        new = shifted("clean.pcap", seconds=(number + 2) * DAY_S, host=number + 1)
+        bucket.fs.pipe_file(f"{bucket.root}/captures/S0/n{number % 2}.pcap", new)
+        result = run_fleet(bucket.url, "s3://changing/out", engine)
+        assert (result.done, result.failed) == ((3 if number == 0 else 1), ())
+        assert run_fleet(bucket.url, "s3://changing/out", engine).done == 0
+        assert dataset.check() + check_merged(dataset) == []
+        assert sum(result.manifest["rows"].values()) == sum(
+            sum(record["rows"].values()) for record in dataset.units().values()
+        )
+    run_fleet(bucket.url, "s3://changing/fresh", engine)
+    assert objects("s3://changing/out") == objects("s3://changing/fresh")
