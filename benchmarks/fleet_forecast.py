@@ -149,8 +149,9 @@ def main() -> None:
                 total, mean, workers, rates, assumed, part_bytes=part_bytes, trials=trials
             )
             lost = float(np.median([outcome.lost_s / outcome.busy_s for outcome in outcomes]))
+            price = f"{cost:.{0 if cost >= 1 else 2}f} USD"
             print(
-                f"| {name} | {workers} | {spoken(median)} | {spoken(late)} | {cost:.{0 if cost >= 1 else 2}f} USD | {100 * lost:.2f} % | "
+                f"| {name} | {workers} | {spoken(median)} | {spoken(late)} | {price} | {100 * lost:.2f} % | "
                 f"{outcomes[0].bottleneck} |",
                 flush=True,
             )

@@ -359,8 +359,15 @@ def spread_of(real: Sequence[float]) -> float:
     return (max(real) - min(real)) / median(real)
 
 
-def match_reading(times: int) -> Measured:
-    """Run everything in turn, some times; then foretell, and hold it against what was."""
+def time_for_another(begin: float, first_round: float, rounds: int, seconds: float) -> bool:
+    """Tell whether a round like those before will end in time."""
+    now = time.monotonic()
+    return now - begin + (now - first_round) / rounds < seconds
+
+
+def match_reading(times: int, seconds: float) -> Measured:
+    """Run everything in turn, some times if there is time for that; then foretell, and hold it against what was."""
+    begin = time.monotonic()
     even, uneven, long = make(EVEN), make(UNEVEN), make(LONG)
     for client in (even, uneven, long, make(LITTLE)):
         warm(client)
@@ -376,7 +383,7 @@ def match_reading(times: int) -> Measured:
             blocks=UNEVEN,
             workers=2,
             part_bytes=PART,
-            moments=(1.0, 3.0, 5.0),
+            moments=(0.8, 2.0, 3.2),
         ),
     ]
     evens, unevens, parts, pairs = [], [], [], []
@@ -386,7 +393,9 @@ def match_reading(times: int) -> Measured:
         restart = tuple(median(times) for times in zip(*(restarted(clients[1]) for _ in range(2)), strict=True))
         for client in clients.values():
             warm_up(client)
-        for _ in range(times):
+        rounds, first_round = 0, time.monotonic()
+        while rounds < times and (not rounds or time_for_another(begin, first_round, rounds, seconds)):
+            rounds += 1
             evens.append(run(clients[1], even))
             unevens.append(run(clients[1], uneven))
             parts.append(run(clients[1], long, CALIBRATED_PART))
@@ -396,7 +405,8 @@ def match_reading(times: int) -> Measured:
     found = calibrate(evens, unevens, parts, pairs, restart)
     rates = found.rates
     print(
-        f"Measured: {1e-6 / rates.s_per_byte:.0f} MB/s read; tables {1e9 * rates.finish_s_per_byte:.2f} s and a state "
+        f"Each run done {rounds} times. Measured: reading {1e9 * rates.s_per_byte:.2f} s, "
+        f"tables {1e9 * rates.finish_s_per_byte:.2f} s and a state "
         f"{1e9 * rates.carry_s_per_byte:.2f} s per GB; {1e3 * rates.task_s:.0f} ms a task, "
         f"{1e3 * rates.hand_out_s:.0f} ms to hand one out; merging {1e3 * sum(rates.merge_s_per_unit):.0f} ms a unit "
         f"and {1e9 * sum(rates.merge_s_per_byte):.2f} s per GB; {rates.plan_s + rates.end_s:.2f} s before and after; a "
@@ -493,11 +503,12 @@ def match_waiting(times: int, measured: Rates) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Hold the simulation of runs against real ones.")
     parser.add_argument("--times", type=int, default=3, help="how often each run is done")
+    parser.add_argument("--seconds", type=float, default=170.0, help="for the real runs; at least one round is done")
     parser.add_argument("--only", choices=("reading", "waiting"), help="one of both halves")
     options = parser.parse_args()
     begin = time.monotonic()
-    print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; each run {options.times} times\n", flush=True)
-    found = match_reading(options.times) if options.only != "waiting" else None
+    print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}\n", flush=True)
+    found = match_reading(options.times, options.seconds) if options.only != "waiting" else None
     if options.only != "reading":
         rates = Rates(s_per_byte=0, restart_s=1.0, ask_s=0.5, hand_out_s=0.015) if found is None else found.rates
         match_waiting(max(options.times - 1, 1), rates)
