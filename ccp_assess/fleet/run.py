@@ -322,12 +322,17 @@ class _Round:
         """Return what was told or raised; ``None`` where that was lost on its way."""
         if future.status == "cancelled":
             return None
+        distributed = need("distributed")
         try:
             error: BaseException | None = future.exception(timeout=_ANSWER_S)
             answer: dict[str, Any] | BaseException = error or future.result(timeout=_ANSWER_S)
-        except (TimeoutError, need("distributed").TimeoutError):  # its worker went with the answer
+        except (TimeoutError, distributed.TimeoutError):  # its worker went with the answer
             future.cancel()
             return None
+        except (distributed.comm.CommClosedError, FutureCancelledError):
+            raise
+        except Exception as failure:  # noqa: BLE001 - its worker went, and who did it again failed
+            return failure
         return answer
 
     def _take(self, future: Any, job: _Job) -> None:

@@ -257,3 +257,17 @@ def test_a_state_that_comes_late_stands_behind_those_that_are_further(tmp_path: 
     chain.put(Kept(state=b"s", done_bytes=100))  # neither of those could be used
     chain.put(Kept(left_out={"a": "poisoned"}))  # begun anew without a file
     assert [kept.done_bytes for kept in chain.kept()] == [0, 100, 0]
+
+
+def test_an_answer_that_went_with_its_worker_and_could_not_be_made_again_fails_its_unit_alone() -> None:
+    class Lost:
+        status = "finished"
+
+        def exception(self, timeout: float) -> None:
+            assert timeout > 0
+
+        def result(self, timeout: float) -> None:
+            raise RuntimeError(f"four workers died within {timeout} s")
+
+    told = run._Round._answer(Any, Lost())
+    assert isinstance(told, RuntimeError)
