@@ -53,6 +53,7 @@ class Machine:
         children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children")
         self.pid = int(children.read_text().split()[0])
         self.environment: dict[str, str] = {}
+        self._started: list[subprocess.Popen[str]] = []
 
     def command(self, words: Sequence[str | Path]) -> list[str]:
         """Return what runs a command in it."""
@@ -62,7 +63,7 @@ class Machine:
     def _env(self) -> dict[str, str]:
         return {**os.environ, "TMPDIR": "/tmp", **self.environment}
 
-    def run(self, *words: str | Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str | Path, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
             self.command(words), check=False, capture_output=True, text=True, timeout=timeout, env=self._env()
@@ -71,9 +72,11 @@ class Machine:
     def start(self, *words: str | Path) -> subprocess.Popen[str]:
         """Start a command; what it says is kept in ``/tmp/NAME.log`` of the machine."""
         name = Path(words[0]).name + "-" + str(words[1]).strip("-")
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self.command(["sh", "-c", f'exec "$@" >>/tmp/{name}.log 2>&1', "start", *words]), text=True, env=self._env()
         )
+        self._started.append(process)
+        return process
 
     def read(self, path: str) -> str:
         """Read a file in it."""
@@ -105,7 +108,9 @@ class Machine:
     def end(self) -> None:
         """Pull the plug."""
         self._holder.kill()
-        self._holder.wait()
+        self._holder.communicate()
+        for process in self._started:
+            process.wait()
 
 
 class Switch:
@@ -158,7 +163,7 @@ def switch(hidden: Path) -> Iterator[Switch]:
         found.end()
 
 
-def wait_for(what: str, ready: object, *, seconds: float = 60, every: float = 0.1) -> None:
+def wait_for(what: str, ready: object, *, seconds: float = 240, every: float = 0.1) -> None:
     """Wait until something is so."""
     assert callable(ready)
     deadline = time.monotonic() + seconds

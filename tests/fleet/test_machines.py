@@ -163,14 +163,13 @@ def test_who_holds_no_certificate_of_the_authority_neither_joins_nor_sends_work(
     stranger.put("/tmp/tls/ca.pem", cluster.runner.read("/tmp/tls/ca.pem").encode())
     refused = told(stranger.run(*cluster.words(2, "s3://acme-evidence/strange")))
     assert "it refuses the certificate in --tls-cert" in refused
-    joining = [*cluster.words(1), "--nworkers", "1", "--death-timeout", "4"]
-    assert stranger.run(*joining).returncode != 0
+    joining = [*cluster.words(1), "--nworkers", "1"]
+    assert stranger.run(*joining, "--death-timeout", "4").returncode != 0
     assert not cluster.joined(stranger)
     cluster.give(stranger, "worker")
-    process = stranger.start(*joining)
+    stranger.start(*joining)
     wait_for("the same machine with the right certificate", lambda: cluster.joined(stranger))
     stranger.end()
-    process.wait()
 
 
 @pytest.mark.long
@@ -205,17 +204,16 @@ def test_machines_that_differ_are_told_each_in_one_sentence_and_the_others_go_on
 def test_a_machine_whose_cable_is_pulled_costs_time_and_nothing_else(cluster: Cluster, tmp_path: Path) -> None:
     lost, dest = cluster.add_worker("lost"), "s3://acme-evidence/cut"
     cluster.give(lost, "worker")
-    worker = lost.start(*cluster.words(1))
+    lost.start(*cluster.words(1))
     wait_for("the workers", lambda: cluster.joined(lost))
     run = cluster.runner.start(*cluster.words(2, dest))
     wait_for("the first question", lambda: "'tell'" in lost.read("/tmp/dask-worker.log"))
     time.sleep(0.3)  # it answers, and is given units; to load what reads them takes longer
     cluster.net.cut(lost)
-    assert run.wait(timeout=240) == 0, cluster.runner.read("/tmp/ccp-assess-fleet.log")
+    assert run.wait(timeout=600) == 0, cluster.runner.read("/tmp/ccp-assess-fleet.log")
     assert f"Remove worker addr: tls://{lost.address}:" in cluster.scheduler.read("/tmp/dask-scheduler.log")
     assert cluster.count(f"{dest}/units") == 5
     calm = cluster.runner.run(*cluster.words(2, "s3://acme-evidence/calm"))
     assert calm.returncode == 0, calm.stderr
     assert cluster.tables(dest, tmp_path / "cut") == cluster.tables("s3://acme-evidence/calm", tmp_path / "calm")
     lost.end()
-    worker.wait()
