@@ -211,7 +211,8 @@ def test_a_machine_whose_cable_is_pulled_costs_time_and_nothing_else(cluster: Cl
     time.sleep(0.3)  # it answers, and is given units; to load what reads them takes longer
     cluster.net.cut(lost)
     assert run.wait(timeout=600) == 0, cluster.runner.read("/tmp/ccp-assess-fleet.log")
-    assert f"Remove worker addr: tls://{lost.address}:" in cluster.scheduler.read("/tmp/dask-scheduler.log")
+    removed = f"Remove worker addr: tls://{lost.address}:"
+    wait_for("its end", lambda: removed in cluster.scheduler.read("/tmp/dask-scheduler.log"))
     assert cluster.count(f"{dest}/units") == 5
     calm = cluster.runner.run(*cluster.words(2, "s3://acme-evidence/calm"))
     assert calm.returncode == 0, calm.stderr
