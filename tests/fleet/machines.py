@@ -20,7 +20,7 @@ PROGRAMS = Path(sys.executable).parent
 HOLD = """
 set -e
 hostname "$1"
-for folder in "$2" /tmp /var/tmp /mnt; do mount -t tmpfs -o mode=1777 tmpfs "$folder"; done
+for folder in "$2" /tmp /var/tmp /mnt /dev/shm; do mount -t tmpfs -o mode=1777 tmpfs "$folder"; done
 ip link set lo up
 echo ready
 exec cat
