@@ -41,6 +41,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.fleet
 	$(BIN)/python -m benchmarks.fleet_matching
+	$(BIN)/python -m benchmarks.store_bucket
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python tools/fuzz_parsers.py --seconds 300
