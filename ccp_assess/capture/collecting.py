@@ -37,7 +37,8 @@ PLAIN_FLOWS = 8_192
 """Up to so many flows are made at once; more are made when they are asked for."""
 
 _BLOCK = 64
-_BLOCKS_KEPT = 256
+_BLOCKS_KEPT = 1_024
+"""Up to 65,536 flows stay made, about 60 MB: who goes through all of them does so several times."""
 
 
 def address_text(high: int, low: int) -> str:

@@ -17,10 +17,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PROGRAMS = Path(sys.executable).parent
+PROJECT = Path(__file__).resolve().parents[2]
 HOLD = """
 set -e
 hostname "$1"
+exec 8<"$3" 9<"$4"  # what it runs is seen also where it lies in a folder that is hidden
+shown() { [ -e "$2" ] || { mkdir -p "$2"; mount --bind "/proc/self/fd/$1" "$2"; }; }
 for folder in "$2" /tmp /var/tmp /mnt /dev/shm; do mount -t tmpfs -o mode=1777 tmpfs "$folder"; done
+shown 8 "$3"
+shown 9 "$4"
+exec 8<&- 9<&-
 ip link set lo up
 echo ready
 exec cat
@@ -43,7 +49,7 @@ class Machine:
         self._holder = subprocess.Popen(
             [
                 *("unshare", "--fork", "--pid", "--kill-child", "--mount-proc", "--mount", "--net", "--uts", "--ipc"),
-                *("sh", "-c", HOLD, "hold", name, str(hidden)),
+                *("sh", "-c", HOLD, "hold", name, str(hidden), str(PROJECT), str(PROGRAMS.parent)),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
