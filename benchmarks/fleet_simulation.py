@@ -3,7 +3,7 @@
 The rules are those of `fleet/run.py` and of Dask beneath it:
 
 - the largest unit first; a unit larger than a part is a chain of parts, each handed out when the one before is done;
-  the next part of a chain goes before units that nobody began yet, also before those that a worker holds;
+  the next part of a chain is handed out before new units, but goes behind what was handed out before;
 - up to two tasks for each worker are out: one it does, one it holds; one without any takes one that another holds when
   Dask looks for that, once a second;
 - a worker that dies loses what it did and what nobody took from it yet, and comes back after a while, cold; what it did
@@ -39,9 +39,6 @@ LEAST_OUT = 4
 
 STEAL_S = 1.0
 """Dask's `work-stealing-interval`."""
-
-_BEGUN_FIRST = 1 << 60
-"""Lets what was begun rank before all that was not."""
 
 Bottleneck = Literal[
     "processors of the workers", "the store", "the longest unit", "handing out", "planning and summing up"
@@ -330,7 +327,7 @@ class _Play:
             self.chains[id(chain[0])] = chain
             self.out += 1
             self.free_at = max(self.now, self.free_at) + self.rates.hand_out_s
-            chain[0].rank = next(self.number) - (_BEGUN_FIRST if chain[0].part else 0)
+            chain[0].rank = next(self.number)
             self.at(self.free_at, "arrival", task=chain[0])
 
     def told(self, task: _Task, *, is_done: bool) -> None:

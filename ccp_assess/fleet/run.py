@@ -313,13 +313,7 @@ class _Round:
         else:
             work = (do_unit, unit, *places, manner)
         key = f"unit-{job.unit.key}-{job.steps}"
-        future = self._client.submit(
-            *work,
-            key=key,
-            pure=False,
-            workers=None if worker is None else [worker],
-            priority=int(job.done_bytes > 0),  # a chain of parts goes on before others begin: it may last the longest
-        )
+        future = self._client.submit(*work, key=key, pure=False, workers=None if worker is None else [worker])
         job.steps += 1
         job.begun = time.monotonic()
         self._running[future] = job
