@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ccp_assess.capture.collecting import Flows, _flows
 from ccp_assess.traffic.flowtable import FLOW
 
-COUNT = 1_000
+COUNT = 200
 
 
 def table():

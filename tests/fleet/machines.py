@@ -22,7 +22,7 @@ HOLD = """
 set -e
 hostname "$1"
 exec 8<"$3" 9<"$4"  # what it runs is seen also where it lies in a folder that is hidden
-shown() { [ -e "$2" ] || { mkdir -p "$2"; mount --bind "/proc/self/fd/$1" "$2"; }; }
+shown() { [ -e "$2" ] || { mkdir -p "$2"; mount --no-canonicalize --bind "/proc/self/fd/$1" "$2"; }; }
 for folder in "$2" /tmp /var/tmp /mnt /dev/shm; do mount -t tmpfs -o mode=1777 tmpfs "$folder"; done
 shown 8 "$3"
 shown 9 "$4"

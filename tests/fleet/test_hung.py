@@ -84,7 +84,7 @@ def until(so: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("part_bytes", [PART, 512 << 20])
+@pytest.mark.parametrize("part_bytes", [PART, pytest.param(512 << 20, marks=pytest.mark.long)])
 def test_a_worker_that_is_stopped_holds_nobody_up_and_spoils_nothing_when_it_goes_on(
     tmp_path: Path, client: Any, part_bytes: int
 ) -> None:

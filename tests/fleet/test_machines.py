@@ -22,6 +22,7 @@ import ccp_assess
 pytestmark = [
     pytest.mark.root,
     pytest.mark.shared,
+    pytest.mark.long,
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
 ]
 
@@ -172,7 +173,6 @@ def test_who_holds_no_certificate_of_the_authority_neither_joins_nor_sends_work(
     stranger.end()
 
 
-@pytest.mark.long
 def test_machines_that_differ_are_told_each_in_one_sentence_and_the_others_go_on(cluster: Cluster) -> None:
     old, late, full = (cluster.add_worker(name) for name in ("old", "late", "full"))
     package = Path(ccp_assess.__file__)
@@ -200,7 +200,6 @@ def test_machines_that_differ_are_told_each_in_one_sentence_and_the_others_go_on
         machine.end()
 
 
-@pytest.mark.long
 def test_a_machine_whose_cable_is_pulled_costs_time_and_nothing_else(cluster: Cluster, tmp_path: Path) -> None:
     lost, dest = cluster.add_worker("lost"), "s3://acme-evidence/cut"
     cluster.give(lost, "worker")
