@@ -100,7 +100,10 @@ def show_names(panel: FleetPanel, wanted: bool) -> None:
     panel.answers.masked.value = not wanted
 
 
-@pytest.mark.parametrize("which", [name for _, name in _CHOICES])
+@pytest.mark.parametrize(
+    "which",
+    [pytest.param(name, marks=pytest.mark.long if number > 1 else ()) for number, (_, name) in enumerate(_CHOICES)],
+)
 def test_no_name_is_left_in_any_answer_nor_in_its_file(panel: FleetPanel, which: str) -> None:
     show_names(panel, wanted=False)
     panel.answers.which.value = which
