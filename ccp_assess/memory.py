@@ -37,8 +37,8 @@ def keep_large_blocks() -> None:
     """Let glibc use freed blocks of up to 32 MB again, instead of mapping each anew.
 
     It would by itself, but Dask starts workers with ``MALLOC_TRIM_THRESHOLD_``, and who sets one of these limits fixes
-    all of them: every array of more than 128 kB then begins with pages that the kernel must clear, five to ten times as
-    many page faults and about 5 % of the time of a capture. Does nothing where there is no glibc.
+    all of them: every array of more than 128 kB then begins with pages that the kernel must clear, which is four to
+    nine times as many page faults and 2 to 3 % of the time (measured). Does nothing where there is no glibc.
 
     References
     ----------

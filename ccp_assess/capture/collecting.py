@@ -38,7 +38,7 @@ PLAIN_FLOWS = 8_192
 
 _BLOCK = 64
 _BLOCKS_KEPT = 1_024
-"""Up to 65,536 flows stay made, about 60 MB: who goes through all of them does so several times."""
+"""Up to 65,536 flows stay made, 64 MB: who goes through all of them does so several times."""
 
 
 def address_text(high: int, low: int) -> str:

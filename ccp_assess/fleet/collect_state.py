@@ -19,7 +19,7 @@ from ccp_assess.fleet.collect_inbox import Inbox
 from ccp_assess.fleet.collect_store import EVIDENCE, QUARANTINE, CollectedStore
 from ccp_assess.fleet.dataset import Dataset, Listed
 from ccp_assess.fleet.needs import FleetError
-from ccp_assess.fleet.refusals import told_as_kept
+from ccp_assess.fleet.refusals import told_as_unread
 from ccp_assess.fleet.sources import open_place
 from ccp_assess.probe.signed import key_id
 
@@ -80,7 +80,7 @@ def collect_state(dest_url: str, inbox_url: str | None = None) -> CollectState:
     """
     dataset = Dataset(open_place(dest_url))
     files = None if inbox_url is None else Inbox(open_place(inbox_url)).files()
-    with told_as_kept(dest_url):
+    with told_as_unread(dest_url):
         records = CollectedStore(dataset).records()
         evidence, set_aside = dataset.listed(EVIDENCE), dataset.listed(QUARANTINE)
         told = sorted(

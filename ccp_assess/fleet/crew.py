@@ -13,12 +13,14 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import ccp_assess
+from ccp_assess.errors import first_line
 from ccp_assess.fleet.needs import FleetError
 
 _LIBRARIES = ("distributed", "numpy", "pyarrow")
@@ -53,19 +55,22 @@ def tell(dask_worker: Any = None) -> dict[str, Any]:
             file.flush()
         free_bytes = shutil.disk_usage(folder).free
     except OSError as error:
-        problem = error.strerror or str(error)
-    versions = {
-        "ccp-assess": f"{ccp_assess.__version__} ({_digest()})",
-        **{name: _version(name) for name in _LIBRARIES},
-    }
+        problem = first_line(error)
     return {
         "host": platform.node(),
-        "versions": versions,
+        "versions": _versions(),
         "time_s": time.time(),
         "folder": folder,
         "free_bytes": free_bytes,
         "problem": problem,
     }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Say what runs here; it stays so for as long as the process does."""
+    own = {"ccp-assess": f"{ccp_assess.__version__} ({_digest()})"}
+    return own | {name: _version(name) for name in _LIBRARIES}
 
 
 def _version(name: str) -> str:
@@ -166,11 +171,10 @@ class Crew:
 
     def _without(self, told: dict[str, Any], needed_bytes: int) -> set[str]:
         """Send away who cannot do the work; return their addresses."""
-        own = tell()
         reasons = {}
         for address, answer in sorted(told.items()):
             where = f"{answer['host']} ({address})" if isinstance(answer, dict) else address
-            reason = why_not(answer, own["versions"], needed_bytes)
+            reason = why_not(answer, _versions(), needed_bytes)
             if reason is not None:
                 reasons[address] = f"{where} {reason}"
             elif abs(answer["ahead_s"]) - answer["unsure_s"] > _CLOCK_S and not needed_bytes:
@@ -211,7 +215,7 @@ def why_not(answer: Any, versions: dict[str, str], needed_bytes: int) -> str | N
     """
     if not isinstance(answer, dict):
         lacks = isinstance(answer, ImportError | AttributeError)
-        text = (str(answer) or type(answer).__name__).splitlines()[0]
+        text = first_line(answer)
         same = f"install ccp-assess {ccp_assess.__version__} there, with the same libraries"
         return (
             f"has no ccp-assess, or another one; {same}" if lacks else f"does not answer as it should ({text}); {same}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from ccp_assess.errors import CcpAssessError, first_line
 from ccp_assess.fleet.needs import FleetError
@@ -85,7 +85,18 @@ def why(error: BaseException, url: str) -> str:
 
 
 @contextmanager
-def told_as_kept(url: str) -> Iterator[None]:
+def _told(sentence: Callable[[str], str], url: str) -> Iterator[None]:
+    try:
+        yield
+    except CcpAssessError:
+        raise
+    except Exception as error:
+        if not is_of_a_store(error):
+            raise
+        raise FleetError(f"{url}: {sentence(why(error, url))}") from error
+
+
+def told_as_kept(url: str) -> AbstractContextManager[None]:
     """Turn what a store raises in the middle of a run into one sentence.
 
     Parameters
@@ -93,30 +104,17 @@ def told_as_kept(url: str) -> Iterator[None]:
     url
         Of the destination.
 
-    Yields
-    ------
-    nothing
-        The run goes on inside.
-
-    Raises
-    ------
-    FleetError
-        In place of what the store raised.
+    Returns
+    -------
+    context
+        The run goes on inside; a `FleetError` comes in place of what the store raised.
     """
-    try:
-        yield
-    except CcpAssessError:
-        raise
-    except Exception as error:
-        if not is_of_a_store(error):
-            raise
-        raise FleetError(
-            f"{url}: a store or disk failed ({why(error, url)}); what was finished is kept: run the same command again"
-        ) from error
+    return _told(
+        lambda reason: f"a store or disk failed ({reason}); what was finished is kept: run the same command again", url
+    )
 
 
-@contextmanager
-def told_as_unread(url: str) -> Iterator[None]:
+def told_as_unread(url: str) -> AbstractContextManager[None]:
     """Turn what a store raises where it is only read into one sentence.
 
     Parameters
@@ -124,21 +122,9 @@ def told_as_unread(url: str) -> Iterator[None]:
     url
         Of the dataset.
 
-    Yields
-    ------
-    nothing
-        What reads goes on inside.
-
-    Raises
-    ------
-    FleetError
-        In place of what the store raised.
+    Returns
+    -------
+    context
+        What reads goes on inside; a `FleetError` comes in place of what the store raised.
     """
-    try:
-        yield
-    except CcpAssessError:
-        raise
-    except Exception as error:
-        if not is_of_a_store(error):
-            raise
-        raise FleetError(f"{url}: cannot be read ({why(error, url)})") from error
+    return _told(lambda reason: f"cannot be read ({reason})", url)

@@ -109,7 +109,7 @@ def arrow_schema(table: str, *, encoded: bool = False) -> Any:
     table
         A key of `TABLES` or `COUNTS`.
     encoded
-        Whether texts stand as numbers of words, as they do in Parquet: shorter, and written and read in half the time.
+        Whether texts stand as numbers of words, as they do in Parquet: read in half the time.
 
     Returns
     -------

@@ -64,6 +64,17 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
+def s3_environment(url: str) -> dict[str, str]:
+    """What lets a process use an S3 server of the tests."""
+    return {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": url,
+        "FSSPEC_S3_ENDPOINT_URL": url,
+    }
+
+
 def touch_apart(path: Path) -> None:
     """Let a file look changed, on file systems with coarse times too."""
     info = path.stat()

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from fleet_sources import s3_environment
+
 PROGRAMS = Path(sys.executable).parent
 PROJECT = Path(__file__).resolve().parents[2]
 HOLD = """
@@ -180,11 +182,4 @@ def wait_for(what: str, ready: object, *, seconds: float = 240, every: float = 0
 
 def environment_of(store: Machine) -> Mapping[str, str]:
     """Give what reaches the store of S3 on a machine."""
-    url = f"http://{store.address}:5000"
-    return {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": url,
-        "FSSPEC_S3_ENDPOINT_URL": url,
-    }
+    return s3_environment(f"http://{store.address}:5000")

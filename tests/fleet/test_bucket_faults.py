@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from fleet_sources import make_source
+from fleet_sources import make_source, s3_environment
 
 from ccp_assess.errors import CcpAssessError
 from ccp_assess.fleet.cluster import Engine
@@ -104,13 +104,7 @@ def engine() -> Iterator[Engine]:
     proxy.daemon_threads = True
     threading.Thread(target=proxy.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{proxy.server_port}"
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": url,
-        "FSSPEC_S3_ENDPOINT_URL": url,
-    }.items():
+    for name, value in s3_environment(url).items():
         patch.setenv(name, value)
     with LocalCluster(
         n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=50

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from fleet_sources import DAY_S, local_scheduler, make_source, shifted, touch_apart, tree
+from fleet_sources import DAY_S, local_scheduler, make_source, s3_environment, shifted, touch_apart, tree
 
 from ccp_assess.fleet.cluster import Engine
 from ccp_assess.fleet.dataset import Dataset
@@ -168,13 +168,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "FSSPEC_S3_ENDPOINT_URL": f"http://{host}:{port}",
-    }.items():
+    for name, value in s3_environment(f"http://{host}:{port}").items():
         monkeypatch.setenv(name, value)
     place = open_place("s3://changing/acme")
     place.fs.clear_instance_cache()

@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 import fsspec
 import pytest
 from collect_drops import KEY, NOW, OTHER, collect, document, drop, terms
-from fleet_sources import local_scheduler, make_source, tree
+from fleet_sources import local_scheduler, make_source, s3_environment, tree
 
 from ccp_assess.errors import CcpAssessError
 from ccp_assess.fleet import lease
@@ -274,17 +274,11 @@ def test_a_destination_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     from moto.server import ThreadedMotoServer
 
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
-    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-    monkeypatch.setenv("FSSPEC_S3_ENDPOINT_URL", url)
+    for name, value in s3_environment(url).items():
+        monkeypatch.setenv(name, value)
     fsspec.get_filesystem_class("s3").clear_instance_cache()  # of the stores of other tests
     yield url
     server.stop()

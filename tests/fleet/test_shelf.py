@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet_sources import local_scheduler, make_source
+from fleet_sources import local_scheduler, make_source, s3_environment
 
 from ccp_assess.errors import CcpAssessError
 from ccp_assess.fleet import shelf
@@ -43,13 +43,7 @@ def bucket(folder: Path) -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": url,
-        "FSSPEC_S3_ENDPOINT_URL": url,
-    }.items():
+    for name, value in s3_environment(url).items():
         patch.setenv(name, value)
     place = open_place("s3://shelf-test/store")
     place.fs.mkdir("shelf-test")
