@@ -3,9 +3,9 @@
     python -m benchmarks.fleet          10 GB of captures (made once, kept below bench-data/)
     python -m benchmarks.fleet --gb 1 --rounds 5
 
-The cluster is up and has worked before the clock starts; each worker is a process of one thread; listing, planning,
-Parquet writing and the manifest are in the time. The plain reader is `assess_captures` in one process over the files
-of each unit, with nothing written.
+The clusters are up and each worker has done a small run before the clock starts; each is a process of one thread;
+listing, planning, Parquet writing and the manifest are in the time. The plain reader is `assess_captures` in one
+process, up as well, over the files of each unit, with nothing written. They take turns, round by round.
 """
 
 from __future__ import annotations
@@ -29,9 +29,16 @@ from distributed import Client, LocalCluster
 from benchmarks.fleet_captures import ROOT, make_client
 from ccp_assess.assess.captures import assess_captures
 from ccp_assess.fleet.cluster import Engine
+from ccp_assess.fleet.dataset import open_dataset
+from ccp_assess.fleet.merging import merge_all
+from ccp_assess.fleet.plan import make_plan
 from ccp_assess.fleet.run import run_fleet
+from ccp_assess.fleet.sources import open_place
+from ccp_assess.fleet.work import do_unit
 
 DATA = ROOT / "bench-data" / "fleet"
+SMALL_BYTES = 40_000_000
+"""Of a run that warms up."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +86,9 @@ def read_plainly(units: list[list[Path]]) -> tuple[float, float, float]:
     return time.monotonic() - begin, time.process_time() - cpu, peak
 
 
-def plain(client: Path) -> Measured:
-    """Measure the plain reader in a process of its own."""
-    with get_context("spawn").Pool(1) as pool:
-        return Measured(size_of(client), *pool.apply(read_plainly, (units_of(client),)))
+def plain(reader: Any, client: Path) -> Measured:
+    """Measure the plain reader in its process."""
+    return Measured(size_of(client), *reader.apply(read_plainly, (units_of(client),)))
 
 
 def used() -> tuple[float, float]:
@@ -90,16 +96,27 @@ def used() -> tuple[float, float]:
     return time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def work_once(source: Path) -> None:
+    """Let a worker load all that a run uses: compiled loops, libraries of tables."""
+    out = tempfile.mkdtemp(prefix="warm-", dir=DATA)
+    place, dataset = open_place(str(source)), open_dataset(open_place(f"{out}/out"))
+    records = [
+        do_unit(unit.to_document(), str(source), dataset.place.url) for unit in make_plan(place, dataset, {}, {}).units
+    ]
+    merge_all(dataset, records)
+    shutil.rmtree(out)
+
+
 @contextmanager
 def workers(count: int, first: Path) -> Iterator[Any]:
-    """Start workers that have each worked once."""
+    """Start workers that have each done a small run."""
     with (
         LocalCluster(
             n_workers=count, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=50
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        client.run(read_plainly, [[first]])
+        client.run(work_once, first)
         yield client
 
 
@@ -129,12 +146,12 @@ def row(name: str, found: Measured, against: str = "") -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time runs over many captures.")
     parser.add_argument("--gb", type=float, default=10.0, help="bytes of captures [GB]")
-    parser.add_argument("--rounds", type=int, default=3, help="how often all is measured")
+    parser.add_argument("--rounds", type=int, default=5, help="how often it is measured")
     options = parser.parse_args()
     begin = time.monotonic()
     sizes = [int(options.gb * share * 1e9) for share in (0.1, 0.2, 0.5, 1.0)]
     clients = [make_client(DATA, size) for size in sizes]
-    whole = clients[-1]
+    whole, small = clients[-1], make_client(DATA, SMALL_BYTES)
     warm(whole)
     files = list(whole.rglob("*.pcap"))
     units = [sum(path.stat().st_size for path in unit) / 1e6 for unit in units_of(whole)]
@@ -145,21 +162,21 @@ def main() -> None:
     )
     print(f"{'':24}{'GB':>8}{'wall [s]':>10}{'CPU [s]':>10}{'s/GB':>10}{'peak [MB]':>10}")
     found = []
-    for _ in range(options.rounds):  # one after the other, again and again: what else the machine does meets all alike
-        reader = plain(whole)
-        row("plain reader", reader)
-        with workers(1, files[0]) as client:
-            one = fleet(client, whole)
-        wall, cpu = (
-            100 * (ours / theirs - 1) for ours, theirs in ((one.wall_s, reader.wall_s), (one.cpu_s, reader.cpu_s))
-        )
-        row("1 worker", one, f"{wall:+.1f} % wall, {cpu:+.1f} % CPU over the plain reader")
-        with workers(2, files[0]) as client:
-            two = fleet(client, whole)
+    # All are up from the beginning, and take turns: what else the machine does meets them alike.
+    with get_context("spawn").Pool(1) as reader, workers(1, small) as single, workers(2, small) as pair:
+        for number in range(options.rounds):
+            alone = plain(reader, whole)
+            row("plain reader", alone)
+            one = fleet(single, whole)
+            wall, cpu = (
+                100 * (ours / theirs - 1) for ours, theirs in ((one.wall_s, alone.wall_s), (one.cpu_s, alone.cpu_s))
+            )
+            row("1 worker", one, f"{wall:+.1f} % wall, {cpu:+.1f} % CPU over the plain reader")
+            two = fleet(pair, whole)
             row("2 workers", two, f"{one.wall_s / two.wall_s:.2f} times 1 worker")
             found.append((wall, cpu, one.wall_s / two.wall_s))
-            for source in clients[-2::-1]:
-                part = fleet(client, source)
+            for source in clients[-2::-1] if number == 0 else ():
+                part = fleet(pair, source)
                 row("2 workers", part, f"{part.s_per_gb / two.s_per_gb:.2f} times the time of a byte in all")
     wall, cpu, times = (median(values) for values in zip(*found, strict=True))
     print(

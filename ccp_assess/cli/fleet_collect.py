@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,7 @@ def collect(
 ) -> None:
     """Take signed results from INBOX into the dataset, each once; what is bad is set aside with its reason."""
     from ccp_assess.cli.durations import seconds
+    from ccp_assess.cli.interrupts import heard_interrupts
     from ccp_assess.cli.output import print_json
     from ccp_assess.cli.progress import progress_bar
     from ccp_assess.fleet.collect import Collector, watch
@@ -114,11 +116,9 @@ def collect(
     if every is not None:
         every_s = seconds(every)
         try:
-            watch(
-                lambda: Collector(inbox, out, terms, take=take),
-                every_s,
-                _tell_json if as_json else _tell_line,
-            )
+            with heard_interrupts() as sleep_s:
+                make = partial(Collector, inbox, out, terms, take=take)
+                watch(make, every_s, _tell_json if as_json else _tell_line, sleep_s)
         except KeyboardInterrupt:
             typer.echo("ccp-assess: stopped; what was collected is kept", err=True)
         return

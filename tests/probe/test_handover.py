@@ -131,6 +131,7 @@ def test_a_place_that_hangs_delays_no_round_and_not_the_end(
     rounds: Path, inbox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hangs, begun = threading.Event(), threading.Event()
+    before = set(threading.enumerate())
 
     def hanging(*_: Any, **__: Any) -> str:
         begun.set()
@@ -146,6 +147,8 @@ def test_a_place_that_hangs_delays_no_round_and_not_the_end(
         courier.round_is_done()
     assert over.waiting() == 4
     hangs.set()
+    for thread in set(threading.enumerate()) - before:  # or it would go on in the next test
+        thread.join(60)
 
 
 @pytest.mark.parametrize("break_at", range(4))
