@@ -368,10 +368,9 @@ def time_for_another(begin: float, first_round: float, rounds: int, seconds: flo
 def match_reading(times: int, seconds: float) -> Measured:
     """Run everything in turn, some times if there is time for that; then foretell, and hold it against what was."""
     begin = time.monotonic()
-    even, uneven, long = make(EVEN), make(UNEVEN), make(LONG)
-    for client in (even, uneven, long, make(LITTLE)):
+    even, uneven, long, little = make(EVEN), make(UNEVEN), make(LONG), make(LITTLE)
+    for client in (even, uneven, long, little):
         warm(client)
-    first = next(even.rglob("*.pcap"))
     trials = [
         Trial(name="12 uneven units in parts, 1 worker", blocks=UNEVEN, workers=1, part_bytes=PART),
         Trial(name="12 uneven units, 2 workers", blocks=UNEVEN, workers=2),
@@ -389,7 +388,7 @@ def match_reading(times: int, seconds: float) -> Measured:
     evens, unevens, parts, pairs = [], [], [], []
     real: dict[str, list[float]] = {trial.name: [] for trial in trials}
     with ExitStack() as clusters:
-        clients = {count: clusters.enter_context(workers(count, first)) for count in (1, 2)}
+        clients = {count: clusters.enter_context(workers(count, little)) for count in (1, 2)}
         restart = tuple(median(times) for times in zip(*(restarted(clients[1]) for _ in range(2)), strict=True))
         for client in clients.values():
             warm_up(client)

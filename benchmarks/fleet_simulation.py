@@ -5,7 +5,8 @@ The rules are those of `fleet/run.py` and of Dask beneath it:
 - the largest unit first; a unit larger than a part is a chain of parts, each handed out when the one before is done;
   the next part of a chain is handed out before new units, but goes behind what was handed out before;
 - up to two tasks for each worker are out: one it does, one it holds; one without any takes one that another holds when
-  Dask looks for that, once a second;
+  Dask looks for that, once a second; while what is left of a chain is more than half of what is left for each worker,
+  nobody holds anything;
 - a worker that dies loses what it did and what nobody took from it yet, and comes back after a while, cold; what it did
   and held goes to others, and what lost four workers is given up; who hands out asks the new one first;
 - tasks on one machine slow each other down, and all share one store;
@@ -27,6 +28,8 @@ from itertools import count
 from typing import Literal
 
 import numpy as np
+
+from ccp_assess.fleet.run import LONG_SHARE
 
 GIVE_UP = 4
 """Workers that a task may lose before Dask gives it up: three are allowed."""
@@ -258,6 +261,9 @@ class _Play:
         self.queue: list[tuple[int, int, _Task]] = []
         self.waiting: deque[deque[_Task]] = deque()
         self.chains: dict[int, deque[_Task]] = {}
+        self.left: dict[int, float] = {}  # of each unit that is read in parts [bytes]
+        self.longest: list[tuple[float, int]] = []
+        self.left_bytes = 0.0
         self.out = 0
         self.free_at = 0.0
         self.free_workers: list[tuple[int, int]] = [(0, place) for place in range(len(speeds))]
@@ -317,11 +323,23 @@ class _Play:
     def begin(self, chains: list[deque[_Task]], when: float) -> None:
         self.waiting = deque(chains)
         self.chains = {id(chain[0]): chain for chain in chains}
+        self.left = {chain[0].unit: sum(task.read_bytes for task in chain) for chain in chains if len(chain) > 1}
+        self.longest = sorted((-left, unit) for unit, left in self.left.items())
+        self.left_bytes = sum(task.read_bytes for chain in chains for task in chain)
         self.free_at = when
         self.hand_out()
 
+    def most_out(self) -> int:
+        while self.longest and -self.longest[0][0] != self.left[self.longest[0][1]]:
+            heapq.heappop(self.longest)  # out of date; each part that is done notes the rest again
+        if self.ahead == 1 or (
+            self.longest and -self.longest[0][0] > LONG_SHARE * self.left_bytes / max(self.alive, 1)
+        ):
+            return max(self.alive, 1)
+        return max(LEAST_OUT, self.ahead * self.alive)
+
     def hand_out(self) -> None:
-        most = max(LEAST_OUT if self.ahead > 1 else 1, self.ahead * self.alive)
+        most = self.most_out()
         while self.waiting and self.out < most:
             chain = self.waiting.popleft()
             self.chains[id(chain[0])] = chain
@@ -333,6 +351,7 @@ class _Play:
     def told(self, task: _Task, *, is_done: bool) -> None:
         chain = self.chains.pop(id(task))
         self.out -= 1
+        self.tell_off(task, chain, is_done=is_done)
         if is_done:
             chain.popleft()
             if chain:
@@ -340,6 +359,14 @@ class _Play:
         else:
             self.given_up += 1
         self.hand_out()
+
+    def tell_off(self, task: _Task, chain: deque[_Task], *, is_done: bool) -> None:
+        """Note what is left, as far as the one that hands out knows: a unit in one piece until its end."""
+        gone = task.read_bytes if is_done else sum(part.read_bytes for part in chain)
+        self.left_bytes -= gone
+        if task.unit in self.left:
+            self.left[task.unit] -= gone
+            heapq.heappush(self.longest, (-self.left[task.unit], task.unit))
 
     # Dask's scheduler
 

@@ -30,8 +30,14 @@ from ccp_assess.fleet.work import Manner, do_again, do_part, do_unit
 Progress = Callable[[str, int, int], None]
 _ROUNDS = 12
 _LEAST_WAITING = 4
-_ANSWER_S = 20
+_ANSWER_S = 20.0
 """For an answer that a worker has; Dask may wait for ever where the worker ends at that moment."""
+
+_LISTEN_S = 0.5
+"""At a time: others must not stand idle while an answer that went with its worker is made again."""
+
+LONG_SHARE = 0.5
+"""Of what each worker has to do on the average; a longer recording, read part by part, may decide when all ends."""
 
 _PATIENCE_S = 60.0
 _SLOWEST_BYTES_PER_S = 20e6
@@ -187,10 +193,19 @@ class _Job:
     begun: float = 0.0
     setbacks: int = 0
     done_bytes: int = 0
+    asked: float | None = None  # since when its answer is waited for
+
+    @property
+    def left_bytes(self) -> int:
+        return self.unit.size - self.done_bytes
 
 
 class _NoAnswerError(Exception):
     """The scheduler stands still."""
+
+
+class _NotYetError(Exception):
+    """The answer that seemed to be there is not."""
 
 
 class _Round:
@@ -242,9 +257,8 @@ class _Round:
             with suppress(TimeoutError, distributed.TimeoutError), self._client.as_current():
                 distributed.wait(list(self._running), timeout=0.5, return_when="FIRST_COMPLETED")
             for future in [future for future in self._running if future.done()]:
-                job = self._running.pop(future, None)
-                if job is not None:
-                    self._take(future, job)
+                with suppress(_NotYetError):
+                    self._take(future)
             self._tell()
         return self._done
 
@@ -254,7 +268,7 @@ class _Round:
         done_bytes = sum(job.done_bytes for job in self._jobs)
         words = f"{self._done} of {len(self._jobs)} units"
         if done_bytes:
-            left = sum(job.unit.size for job in self._jobs) - done_bytes
+            left = sum(job.left_bytes for job in self._jobs)
             minutes = (time.monotonic() - self._begun) * left / done_bytes / 60
             words += f", about {ceil(minutes)} min left"
         self._progress(words, self._kept_bytes + done_bytes, self._total)
@@ -265,9 +279,20 @@ class _Round:
             self._manned = time.monotonic()
         elif time.monotonic() - self._manned > _UNMANNED_S:
             raise FleetError(_UNMANNED)
-        most = max(_LEAST_WAITING, 2 * workers)
-        while self._waiting and len(self._running) < most:
+        late = self._late()  # who has them does nothing more, it seems: others take as much as they would
+        free = self._most_out(workers) - sum(job not in late for job in self._running.values())
+        while self._waiting and free > 0:
             self._begin(self._waiting.popleft(), self._threads(workers))
+            free -= 1
+
+    def _most_out(self, workers: int) -> int:
+        """Hold the next task ready for each worker, unless the parts of the longest recording would wait behind it."""
+        is_local, part_bytes = self._source.local is not None, self._engine.part_bytes
+        chains = (job.left_bytes for job in self._jobs if job.unit.is_for_parts(part_bytes, is_local=is_local))
+        fair_share = sum(job.left_bytes for job in self._jobs) / max(workers, 1)
+        if max(chains, default=0) > LONG_SHARE * fair_share:
+            return max(workers, 1)
+        return max(_LEAST_WAITING, 2 * workers)
 
     def _begin_again(self) -> None:
         """Let idle workers do what should be done by now: who has it may be hung, cut off, or very slow.
@@ -275,8 +300,7 @@ class _Round:
         Whatever comes first counts. Who wakes up later puts the same bytes, or nothing (`check_permit`). It is not told
         to stop: while it seems to be at work the scheduler gives it nothing more.
         """
-        now = time.monotonic()
-        late = [job for job in dict.fromkeys(self._running.values()) if now - job.begun > self._patience_s(job)]
+        late = self._late()
         if self._waiting or not late:
             return
         scheduler = self._client.scheduler
@@ -287,6 +311,10 @@ class _Round:
         idle = [worker for worker, keys in processing.items() if not keys]
         for job, worker in zip(late, idle, strict=False):
             self._begin(job, 1, worker)
+
+    def _late(self) -> list[_Job]:
+        now = time.monotonic()
+        return [job for job in dict.fromkeys(self._running.values()) if now - job.begun > self._patience_s(job)]
 
     def _patience_s(self, job: _Job) -> float:
         step_bytes = min(job.unit.size, self._engine.part_bytes)
@@ -315,29 +343,17 @@ class _Round:
         key = f"unit-{job.unit.key}-{job.steps}"
         future = self._client.submit(*work, key=key, pure=False, workers=None if worker is None else [worker])
         job.steps += 1
-        job.begun = time.monotonic()
+        job.begun, job.asked = time.monotonic(), None
         self._running[future] = job
 
-    def _answer(self, future: Any) -> dict[str, Any] | BaseException | None:
-        """Return what was told or raised; ``None`` where that was lost on its way."""
-        if future.status == "cancelled":
-            return None
-        distributed = need("distributed")
-        try:
-            error: BaseException | None = future.exception(timeout=_ANSWER_S)
-            answer: dict[str, Any] | BaseException = error or future.result(timeout=_ANSWER_S)
-        except (TimeoutError, distributed.TimeoutError):  # its worker went with the answer
-            future.cancel()
-            return None
-        except (distributed.comm.CommClosedError, FutureCancelledError):
-            raise
-        except Exception as failure:  # noqa: BLE001 - its worker went, and who did it again failed
-            return failure
-        return answer
-
-    def _take(self, future: Any, job: _Job) -> None:
+    def _take(self, future: Any) -> None:
         self._check_scheduler()
-        told = self._answer(future)
+        job = self._running.get(future)
+        if job is None:  # it was taken out with another one that did the same
+            return
+        job.asked = job.asked or time.monotonic()
+        told = _answer(future, time.monotonic() - job.asked)
+        del self._running[future]
         others = [other for other, its in self._running.items() if its is job]
         if others and not isinstance(told, dict):  # who does the same may do better
             return
@@ -386,6 +402,26 @@ class _Round:
     def _check_scheduler(self) -> None:
         if self._client.status != "running":
             raise FleetError(_LOST)
+
+
+def _answer(future: Any, waited_s: float) -> dict[str, Any] | BaseException | None:
+    """Return what was told or raised; ``None`` where that was lost on its way and is waited for too long."""
+    if future.status == "cancelled":
+        return None
+    distributed = need("distributed")
+    try:
+        error: BaseException | None = future.exception(timeout=_LISTEN_S)
+        answer: dict[str, Any] | BaseException = error or future.result(timeout=_LISTEN_S)
+    except (TimeoutError, distributed.TimeoutError):  # its worker went with the answer, or stands still
+        if waited_s < _ANSWER_S:
+            raise _NotYetError from None
+        future.cancel()
+        return None
+    except (distributed.comm.CommClosedError, FutureCancelledError):
+        raise
+    except Exception as failure:  # noqa: BLE001 - its worker went, and who did it again failed
+        return failure
+    return answer
 
 
 def _reason(error: BaseException) -> str:

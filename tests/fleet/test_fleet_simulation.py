@@ -159,3 +159,10 @@ def test_a_worker_that_comes_back_begins_cold() -> None:
 def test_tasks_that_differ_by_chance_take_as_long_on_average() -> None:
     walls = [simulate([GB] * 50, [1.0], PLAIN, spread=0.1, seed=seed).wall_s for seed in range(40)]
     assert sum(walls) / len(walls) == pytest.approx(500.0 * math.exp(0.005), rel=0.01)
+
+
+def test_nothing_stands_before_the_next_part_of_a_recording_that_decides_the_end() -> None:
+    """Ten parts in a row on one worker, eight units on the other one meanwhile."""
+    outcome = simulate([10 * GB, *[GB] * 8], [1.0, 1.0], PLAIN, part_bytes=GB)
+    assert outcome.wall_s == pytest.approx(100.0)
+    assert {attempt.worker for attempt in outcome.attempts if attempt.unit == 0} == {0}

@@ -8,12 +8,15 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import pytest
 from fleet_sources import local_scheduler
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.fleet_simulation import Attempt, simulate
 from benchmarks.fleet_waiting import LOG, WORK, attempts, make_waiting, waiting
+from ccp_assess.fleet import run as engine
 from ccp_assess.fleet.cluster import Engine
 from ccp_assess.fleet.run import FleetResult, run_fleet
 
@@ -25,8 +28,7 @@ SIZES = (70 * MB, 45 * MB, 12 * MB, 9 * MB, 5 * MB)
 def run_waiting(tmp_path: Path, sizes: Sequence[int]) -> FleetResult:
     source = make_waiting(tmp_path / "acme", sizes)
     with waiting():
-        engine = Engine(scheduler=local_scheduler(), part_bytes=PART_BYTES)
-        return run_fleet(str(source), str(tmp_path / "out"), engine)
+        return run_fleet(str(source), str(tmp_path / "out"), Engine(scheduler=local_scheduler(), part_bytes=PART_BYTES))
 
 
 def names(found: Sequence[Attempt]) -> Counter[tuple[int, int]]:
@@ -119,3 +121,24 @@ def test_the_engine_gives_up_what_the_simulation_says_when_worker_after_worker_i
     foretold = simulate(sizes[:1], [1.0, 1.0], WORK, part_bytes=PART_BYTES, kills=kills)
     assert foretold.given_up == 1
     assert names(foretold.attempts)[0, 0] == 4
+
+
+def most_out(tmp_path: Path, sizes: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Tell how many tasks two workers were given at once, beside those that were begun again."""
+    out = []
+    begin = engine._Round._begin
+
+    def begun(its: Any, *given: Any) -> None:
+        begin(its, *given)
+        out.append(len(its._running))
+
+    monkeypatch.setattr(engine._Round, "_begin", begun)
+    assert not run_waiting(tmp_path, sizes).failed
+    return max(out)
+
+
+def test_nothing_is_held_while_the_parts_of_one_recording_decide_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert most_out(tmp_path / "long", (70 * MB, *[8 * MB] * 5), monkeypatch) <= 2  # one may not be back yet
+    assert most_out(tmp_path / "even", [8 * MB] * 7, monkeypatch) == 4

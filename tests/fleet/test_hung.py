@@ -259,15 +259,30 @@ def test_a_state_that_comes_late_stands_behind_those_that_are_further(tmp_path: 
     assert [kept.done_bytes for kept in chain.kept()] == [0, 100, 0]
 
 
+class Lost:
+    """A future whose answer went with its worker."""
+
+    def __init__(self, again: type[Exception]) -> None:
+        self.status, self.again = "finished", again
+
+    def exception(self, timeout: float) -> None:
+        assert timeout > 0
+
+    def result(self, timeout: float) -> None:
+        raise self.again(f"nothing within {timeout} s")
+
+    def cancel(self) -> None:
+        self.status = "cancelled"
+
+
 def test_an_answer_that_went_with_its_worker_and_could_not_be_made_again_fails_its_unit_alone() -> None:
-    class Lost:
-        status = "finished"
+    assert isinstance(run._answer(Lost(RuntimeError), 0.0), RuntimeError)
 
-        def exception(self, timeout: float) -> None:
-            assert timeout > 0
 
-        def result(self, timeout: float) -> None:
-            raise RuntimeError(f"four workers died within {timeout} s")
-
-    told = run._Round._answer(Any, Lost())
-    assert isinstance(told, RuntimeError)
+def test_an_answer_that_is_made_again_is_waited_for_beside_the_others_and_not_for_ever() -> None:
+    lost = Lost(TimeoutError)
+    with pytest.raises(run._NotYetError):
+        run._answer(lost, 0.0)
+    assert lost.status == "finished"
+    assert run._answer(lost, 3600.0) is None
+    assert lost.status == "cancelled"
