@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import ccp_assess
 from ccp_assess.errors import first_line
 from ccp_assess.fleet.needs import FleetError
+from ccp_assess.probe.beside import Beside
 
 _LIBRARIES = ("distributed", "numpy", "pyarrow")
 """Who else decides about the bytes of a table, or about what machines say to each other."""
@@ -107,11 +108,15 @@ class Crew:
     def __init__(self, client: Any, *, is_own: bool, say: Callable[[str], None] | None = None) -> None:
         self._client, self._is_own, self._say = client, is_own, say
         self._known: set[str] = set()
+        self._asking: list[Beside[dict[str, Any]]] = []
         self._gone: set[str] = set()
         self._left_s = -math.inf
 
     def count(self) -> int:
-        """Return how many workers there are, after asking those that are new.
+        """Return how many workers there are.
+
+        Nothing is handed out before the first were asked; who comes later is asked beside the work, since it loads
+        libraries then, or may be gone again.
 
         Raises
         ------
@@ -119,9 +124,16 @@ class Crew:
             If none of those that came can do the work.
         """
         addresses = self._addresses()
-        if not self._is_own and addresses - self._known:
-            addresses -= self._without(self._ask(addresses - self._known), 0)
-        self._known |= addresses
+        if self._is_own:
+            return len(addresses)
+        new, is_first = addresses - self._known, not self._known
+        if new:
+            self._known |= new
+            self._asking.append(Beside(partial(self._ask, new)))
+        answered = [asking for asking in self._asking if is_first or asking.is_done()]
+        for asking in answered:
+            self._asking.remove(asking)
+            addresses -= self._without(asking.result(), 0)
         return len(addresses)
 
     def send_away_full(self, needed_bytes: int, since_s: float) -> bool:

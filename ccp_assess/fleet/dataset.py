@@ -213,6 +213,11 @@ class Dataset:
         self.put_record(record)
         return record
 
+    def record(self, key: str) -> dict[str, Any] | None:
+        """Read the record of a unit; ``None`` where it is not done."""
+        record = parse_record(self.get(record_path(key)) or b"")
+        return record if record is not None and record["key"] == key else None
+
     def put_record(self, record: dict[str, Any]) -> None:
         """Say that a unit is done, and what belongs to it."""
         self.put(record_path(record["key"]), record_bytes(record))

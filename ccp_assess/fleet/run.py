@@ -354,6 +354,7 @@ class _Round:
         job.asked = job.asked or time.monotonic()
         told = _answer(future, time.monotonic() - job.asked)
         del self._running[future]
+        future.release()  # or its worker's death would let Dask do it again
         others = [other for other, its in self._running.items() if its is job]
         if others and not isinstance(told, dict):  # who does the same may do better
             return

@@ -31,6 +31,10 @@ class Beside(Generic[Found]):
         except BaseException as error:  # noqa: BLE001 -- it is raised again where the result is asked for
             self._error = error
 
+    def is_done(self) -> bool:
+        """Tell whether :meth:`result` would not wait."""
+        return not self._thread.is_alive()
+
     def result(self) -> Found:
         """Wait for what the function returns, or raise what it raised."""
         self._thread.join()

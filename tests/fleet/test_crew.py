@@ -3,6 +3,8 @@
 import errno
 import os
 import shutil
+import threading
+import time
 from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,3 +116,35 @@ def test_where_no_worker_will_do_the_run_ends_with_the_reason(
     monkeypatch.setattr(crew, "why_not", lambda *_: "has another ccp-assess")
     with pytest.raises(CcpAssessError, match=r"no worker can do this: .*has another ccp-assess \(and 1 more like it\)"):
         run_fleet(str(source), str(tmp_path / "out"), Engine(scheduler=cluster.scheduler_address))
+
+
+class Scheduler:
+    """Workers that come, and the later ones take their time to answer; the last one is of another version."""
+
+    def __init__(self) -> None:
+        self.there, self.may_answer = ["first"], threading.Event()
+
+    def nthreads(self) -> dict[str, int]:
+        return dict.fromkeys(self.there, 1)
+
+    def run(self, work: Any, workers: list[str], **_: Any) -> dict[str, Any]:
+        if workers != ["first"]:
+            assert self.may_answer.wait(60)
+        return {worker: {**work(), **({"versions": {}} if worker == "third" else {})} for worker in workers}
+
+    def retire_workers(self, workers: list[str], **_: Any) -> None:
+        self.there = [worker for worker in self.there if worker not in workers]
+
+
+def test_nobody_waits_for_a_later_worker_to_answer_and_one_that_will_not_do_leaves() -> None:
+    scheduler = Scheduler()
+    workers = crew.Crew(scheduler, is_own=False)
+    assert workers.count() == 1
+    scheduler.there.append("second")
+    assert workers.count() == 2
+    scheduler.there.append("third")
+    assert workers.count() == 3
+    scheduler.may_answer.set()
+    while workers.count() == 3:
+        time.sleep(0.01)
+    assert scheduler.there == ["first", "second"]

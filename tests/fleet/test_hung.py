@@ -286,3 +286,20 @@ def test_an_answer_that_is_made_again_is_waited_for_beside_the_others_and_not_fo
     assert lost.status == "finished"
     assert run._answer(lost, 3600.0) is None
     assert lost.status == "cancelled"
+
+
+@pytest.mark.parametrize("do", [do_unit, do_part])
+def test_what_was_done_is_told_again_and_not_done_again(
+    tmp_path: Path, do: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = make_source(tmp_path / "acme", sites=1, days=1), tmp_path / "out"
+    unit = unit_of(source, out).to_document()
+    record = do(unit, str(source), str(out), Manner())
+    before = tree(out)
+
+    def read_again(*_: Any) -> None:
+        pytest.fail("it is read again")
+
+    monkeypatch.setattr(work, "check_same", read_again)
+    assert do(unit, str(source), str(out), Manner()) == record
+    assert tree(out) == before
