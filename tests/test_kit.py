@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ccp_assess.wire.compiled import kernel_folder
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
@@ -78,34 +80,72 @@ def test_a_missing_wheel_is_named(tmp_path):
     assert not any(name.startswith("numpy ") for name in make_kit.missing_wheels(tmp_path, "windows", "3.11"))
 
 
-def test_the_kit_installs_and_assesses_without_any_network(tmp_path):
+CUT_OFF = ["unshare", "--net"]  # a namespace with nothing in it: no registry, no resolver, no loopback
+
+
+def kit_to_install() -> Path:
+    """Return this system's kit, where the network can be cut off."""
     folder = kit("linux")
     if sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("unshare"):
         if os.environ.get("CI"):
             pytest.fail("needs Linux, root and unshare")
         pytest.skip("cutting the network off needs Linux, root and unshare")
-    cut_off = ["unshare", "--net"]  # a namespace with nothing in it: no registry, no resolver, no loopback
-    home = tmp_path / "a home of its own"
-    installed = subprocess.run(
-        [*cut_off, "sh", folder / "install.sh", home],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHON": sys.executable},
-    )  # fmt: skip
-    assert installed.returncode == 0, installed.stderr
+    return folder
+
+
+def cut_off(*command: str | Path, cwd: Path, **environment: str) -> str:
+    done = subprocess.run(
+        [*CUT_OFF, *command], capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, **environment}
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def check_assessing(home: Path, tmp_path: Path) -> None:
     client = tmp_path / "client"
     client.mkdir()
     for name in ("client.toml", "sites.csv", "callers.csv"):
         shutil.copy(home / "data" / "sample" / name, client)
     shutil.copytree(home / "data" / "sample" / "captures" / "DEN", client / "captures" / "DEN")
-    done = subprocess.run(
-        [*cut_off, home / "ccp-assess.sh", "assess", client, "--out", tmp_path / "out", "--json"],
-        capture_output=True, text=True, check=False, cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
+    document = json.loads(
+        cut_off(home / "ccp-assess.sh", "assess", client, "--out", tmp_path / "out", "--json", cwd=tmp_path)
+    )
     assert document["recommendation"]["regions"]
     assert document["calls"]
     assert (home / "notebooks" / "00-start-here.ipynb").exists()
+
+
+@pytest.mark.long
+def test_the_kit_installs_and_assesses_without_any_network(tmp_path):
+    home = tmp_path / "a home of its own"
+    cut_off("sh", kit_to_install() / "install.sh", home, cwd=tmp_path, PYTHON=sys.executable)
+    check_assessing(home, tmp_path)
     assert (home / "python" / "bin" / "jupyter-lab").exists()
+
+
+def test_what_assessing_needs_of_the_kit_installs_without_any_network_and_the_rest_could(tmp_path):
+    """Without the notebooks' packages; kernels that were compiled here already are taken along, by their digest."""
+    whole, part, home = kit_to_install(), tmp_path / "part of the kit", tmp_path / "a home of its own"
+    shutil.copytree(whole, part, ignore=shutil.ignore_patterns("wheels"))
+    (part / "wheels").symlink_to(whole / "wheels")
+    core = make_kit.pins_for((ROOT / "locks" / "core.txt").read_text("utf-8"), "linux", PYTHON)
+    pins = make_kit.pins_for((whole / "requirements.txt").read_text("utf-8"), "linux", PYTHON)
+    wanted = [pin for name, pin in pins.items() if name in core]
+    assert 10 < len(wanted) < len(pins)
+    (part / "requirements.txt").write_text("\n".join(wanted) + "\n", encoding="utf-8")
+    cut_off("sh", part / "install.sh", home, cwd=tmp_path, PYTHON=sys.executable, PIP_NO_COMPILE="1")
+    (package,) = home.glob("python/lib/python*/site-packages/ccp_assess")
+    shutil.copytree(kernel_folder(), package / "__pycache__" / kernel_folder().name)
+    check_assessing(home, tmp_path)
+    python = home / "python" / "bin" / "python"
+    assert cut_off(python, "-c", "import numba; print(numba.njit(lambda x: x + 1)(41))", cwd=tmp_path) == "42\n"
+    rest = cut_off(
+        *(python, "-m", "pip", "install", "--dry-run", "--no-index", "--no-deps", "--require-hashes"),
+        *("--find-links", "wheels", "-r", "requirements.txt"),
+        cwd=whole,
+    )
+    assert "Would install" in rest
+    assert "jupyterlab-" in rest
 
 
 def test_another_python_than_the_kits_is_refused_with_what_to_do(tmp_path):
