@@ -110,7 +110,13 @@ def reference(document_text: dict[str, Any], regions: list[str]) -> dict[tuple[s
 
 @pytest.mark.shared
 @pytest.mark.parametrize(
-    "regions", [["eu-west-2"], ["us-east-1", "us-west-2"], ["us-gov-east-1"], list(read_regions())]
+    "regions",
+    [
+        ["us-east-1", "us-west-2"],
+        ["us-gov-east-1"],
+        pytest.param(["eu-west-2"], marks=pytest.mark.long),
+        pytest.param(list(read_regions()), marks=pytest.mark.long),
+    ],
 )
 def test_option_two_is_exact_for_every_snapshot(shared: Path, regions: list[str]) -> None:
     import gzip

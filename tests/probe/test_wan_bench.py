@@ -38,6 +38,18 @@ eu-central-1 = { rtt_ms = 30, hops = 3 }
 """
 
 
+COMMANDS = [
+    "mtr --json -n -c 4 -i 0.1 -G 1 {}",
+    "mtr --report --report-wide -n -c 4 -i 0.1 -G 1 {}",
+    "mtr --csv -n -c 4 -i 0.1 -G 1 {}",
+    "mtr --xml -n -c 4 -i 0.1 -G 1 {}",
+    "mtr --raw -n -c 4 -i 0.1 -G 1 {}",
+    "traceroute -n -I -q 3 -w 2 {}",
+    "traceroute -n -T -p 443 -q 3 -w 2 {}",
+    "traceroute -n -q 3 -w 2 {}",
+]
+
+
 @pytest.fixture(scope="module")
 def wan(bench_needs):
     for program in ("mtr", "traceroute"):
@@ -64,18 +76,13 @@ def near(value, truth):
 
 
 @pytest.mark.root
-@pytest.mark.parametrize(("region", "hops", "rtt"), [("us-east-1", 7, 40.0), ("eu-west-2", 10, 80.0)])
 @pytest.mark.parametrize(
-    "command",
+    ("command", "region", "hops", "rtt"),
     [
-        "mtr --json -n -c 4 -i 0.1 -G 1 {}",
-        "mtr --report --report-wide -n -c 4 -i 0.1 -G 1 {}",
-        "mtr --csv -n -c 4 -i 0.1 -G 1 {}",
-        "mtr --xml -n -c 4 -i 0.1 -G 1 {}",
-        "mtr --raw -n -c 4 -i 0.1 -G 1 {}",
-        "traceroute -n -I -q 3 -w 2 {}",
-        "traceroute -n -T -p 443 -q 3 -w 2 {}",
-        "traceroute -n -q 3 -w 2 {}",
+        # each tool once in the fast tests, along one of the two ways in turn
+        pytest.param(command, *way, marks=pytest.mark.long if (number + turn) % 2 else ())
+        for number, command in enumerate(COMMANDS)
+        for turn, way in enumerate([("us-east-1", 7, 40.0), ("eu-west-2", 10, 80.0)])
     ],
 )
 def test_real_tools_on_the_bench_are_read_to_the_configured_truth(wan, command, region, hops, rtt):
