@@ -1,5 +1,6 @@
 """The main job as a user meets it: the command, its JSON, its report, and what it says to bad input."""
 
+import io
 import json
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ccp_assess import cli
 from ccp_assess.assess.client_assessment import assess_client
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,6 +20,22 @@ def run(*words, cwd=None):
     return subprocess.run(
         [sys.executable, "-m", "ccp_assess", *map(str, words)], capture_output=True, text=True, check=False, cwd=cwd
     )
+
+
+def run_here(*words):
+    """Run the command as `run` does, but in this process: it starts nothing and imports nothing again."""
+    patch = pytest.MonkeyPatch()
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2)]
+    with patch.context() as only_here:
+        only_here.setattr(sys, "argv", ["ccp-assess", *map(str, words)])
+        only_here.setattr(sys, "stdout", streams[0])
+        only_here.setattr(sys, "stderr", streams[1])
+        if cli.app.registered_commands:
+            only_here.setattr(cli, "_register", lambda: None)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    out, err = (stream.buffer.getvalue().decode("utf-8") for stream in streams)
+    return subprocess.CompletedProcess(words, ended.value.code or 0, out, err)
 
 
 def refused(result):
@@ -34,7 +52,7 @@ def refused(result):
 @pytest.fixture(scope="module")
 def sample_run(tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
-    result = run("assess", SAMPLE, "--out", out, "--json")
+    result = run_here("assess", SAMPLE, "--out", out, "--json")
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout), out
 
@@ -115,7 +133,7 @@ def test_the_python_api_shows_tables_and_escaped_html(sample_assessment):
 
 
 def test_a_folder_with_nothing_but_sites_still_gets_a_recommendation_that_says_what_is_unknown(client_dir, tmp_path):
-    result = run("assess", client_dir, "--out", tmp_path / "o", "--json")
+    result = run_here("assess", client_dir, "--out", tmp_path / "o", "--json")
     assert result.returncode == 0, result.stderr
     document = json.loads(result.stdout)
     assert document["recommendation"]["regions"]
@@ -133,7 +151,7 @@ def test_tables_have_their_columns_even_where_nothing_was_captured(client_dir):
 
 
 def test_without_out_the_report_stands_in_the_client_folder(client_dir):
-    assert run("assess", client_dir).returncode == 0
+    assert run_here("assess", client_dir).returncode == 0
     assert (client_dir / "report" / "report.html").is_file()
 
 
@@ -147,7 +165,7 @@ def test_bad_captures_and_traces_cost_themselves_and_nothing_else(client_dir, tm
     probes = client_dir / "probes" / "DEN"
     probes.mkdir(parents=True)
     (probes / "nonsense.txt").write_text("nothing a measuring tool would write\n")
-    result = run("assess", client_dir, "--out", tmp_path / "o", "--json")
+    result = run_here("assess", client_dir, "--out", tmp_path / "o", "--json")
     assert result.returncode == 0, result.stderr
     document = json.loads(result.stdout)
     assert len(document["calls"]) == 1  # the first half of the cut capture is kept
@@ -169,7 +187,7 @@ def test_bad_captures_and_traces_cost_themselves_and_nothing_else(client_dir, tm
 def test_a_broken_table_names_file_and_fix_in_one_line(client_dir, name, old, new, said):
     path = client_dir / name
     path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
-    line = refused(run("assess", client_dir))
+    line = refused(run_here("assess", client_dir))
     assert name in line
     assert said in line
 
@@ -177,12 +195,12 @@ def test_a_broken_table_names_file_and_fix_in_one_line(client_dir, name, old, ne
 def test_a_missing_table_or_folder_is_one_line(client_dir, tmp_path):
     (client_dir / "sites.csv").unlink()
     assert "sites.csv" in refused(run("assess", client_dir))
-    assert "nowhere" in refused(run("assess", tmp_path / "nowhere"))
+    assert "nowhere" in refused(run_here("assess", tmp_path / "nowhere"))
 
 
 def test_a_place_that_cannot_be_written_to_is_one_line(client_dir, tmp_path):
     (tmp_path / "file").write_text("")
-    assert "file" in refused(run("assess", client_dir, "--out", tmp_path / "file" / "below"))
+    assert "file" in refused(run_here("assess", client_dir, "--out", tmp_path / "file" / "below"))
 
 
 def test_hostile_names_reach_the_page_only_as_text(client_dir, tmp_path):
@@ -190,7 +208,7 @@ def test_hostile_names_reach_the_page_only_as_text(client_dir, tmp_path):
     path.write_text(
         path.read_text(encoding="utf-8").replace("Denver office", "<script>alert(1)</script>"), encoding="utf-8"
     )
-    result = run("assess", client_dir, "--out", tmp_path / "o")
+    result = run_here("assess", client_dir, "--out", tmp_path / "o")
     assert result.returncode == 0, result.stderr
     assert "<script>alert" not in (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
 
@@ -201,7 +219,7 @@ def test_two_visits_are_compared_by_their_folders(tmp_path, sample_run):
     shutil.copytree(SAMPLE, later)
     shutil.rmtree(later / "captures" / "CPT")
     (later / "captures" / "SLC" / "bench__first-call-fails.pcap").unlink()
-    result = run("assess", "diff", out, later, "--json")
+    result = run_here("assess", "diff", out, later, "--json")
     assert result.returncode == 0, result.stderr
     document = json.loads(result.stdout)
     told = {
@@ -214,4 +232,4 @@ def test_two_visits_are_compared_by_their_folders(tmp_path, sample_run):
 
 
 def test_comparing_with_a_folder_that_holds_nothing_is_refused_in_a_sentence(tmp_path):
-    assert "holds no assessment.json" in refused(run("assess", "diff", tmp_path, SAMPLE))
+    assert "holds no assessment.json" in refused(run_here("assess", "diff", tmp_path, SAMPLE))

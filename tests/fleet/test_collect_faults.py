@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-import fsspec
 import pytest
 from collect_drops import KEY, NOW, OTHER, collect, document, drop, terms
 from fleet_sources import local_scheduler, make_source, s3_environment, tree
@@ -63,9 +62,20 @@ class Faulty:
         monkeypatch.setattr(owner, name, call)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("error", "first", "step"),
+    [
+        (KeyboardInterrupt(), 0, 3),
+        (FULL, 1, 3),
+        pytest.param(KeyboardInterrupt(), 0, 1, marks=pytest.mark.long),
+        pytest.param(FULL, 0, 1, marks=pytest.mark.long),
+    ],
+)
 def test_breaking_off_at_any_change_costs_nothing_in_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, first: int, step: int
 ) -> None:
     fill(tmp_path / "calm-in")
     collect(tmp_path / "calm-in", tmp_path / "calm")
@@ -75,7 +85,7 @@ def test_breaking_off_at_any_change_costs_nothing_in_the_end(
     collect(tmp_path / "count-in", tmp_path / "count", take=True)
     changes = faulty.count
     assert changes > 25
-    for number in range(changes):
+    for number in range(first, changes, step):
         inbox, out = tmp_path / f"in{number}", tmp_path / f"out{number}"
         fill(inbox)
         faulty.left = number
@@ -279,7 +289,6 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
     for name, value in s3_environment(url).items():
         monkeypatch.setenv(name, value)
-    fsspec.get_filesystem_class("s3").clear_instance_cache()  # of the stores of other tests
     yield url
     server.stop()
 

@@ -124,11 +124,24 @@ def assert_exact(folder: Path, rows: list[Row]) -> None:
                     assert row[name] == (pytest.approx(value, abs=5.1e-5) if near else value), (view, name)
 
 
-@settings(max_examples=12, deadline=None)
-@given(early=st.lists(rows_of_series, max_size=40), later=st.lists(rows_of_series, max_size=12))
+@settings(max_examples=4, deadline=None)
+@given(early=st.lists(rows_of_series, min_size=4, max_size=40), later=st.lists(rows_of_series, max_size=12))
 def test_views_equal_sorting_before_and_after_merging_and_when_only_some_is_merged(
     tmp_path_factory: pytest.TempPathFactory, early: list[Row], later: list[Row]
 ) -> None:
+    check_views(tmp_path_factory, early, later)
+
+
+@pytest.mark.long
+@settings(max_examples=30, deadline=None)
+@given(early=st.lists(rows_of_series, max_size=40), later=st.lists(rows_of_series, max_size=12))
+def test_views_equal_sorting_for_many_more_rows_and_for_none(
+    tmp_path_factory: pytest.TempPathFactory, early: list[Row], later: list[Row]
+) -> None:
+    check_views(tmp_path_factory, early, later)
+
+
+def check_views(tmp_path_factory: pytest.TempPathFactory, early: list[Row], later: list[Row]) -> None:
     folder = tmp_path_factory.mktemp("exact")
     dataset = open_dataset(open_place(str(folder)))
     put_sites(dataset)

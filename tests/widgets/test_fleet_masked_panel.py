@@ -152,6 +152,18 @@ def test_names_come_back_and_go_again(panel: FleetPanel, engagement: Path) -> No
     panel.answers.which.value = "coverage"
     assert panel.source.value == str(engagement)
     assert not panel.source.disabled
+    assert {"zorblax", "zsite", "zephyrtower"} <= set(secrets_in(panel))
+    show_names(panel, wanted=False)
+    assert secrets_in(panel) == []
+    assert panel.source.disabled
+
+
+@pytest.mark.long
+def test_names_come_back_and_go_again_with_own_questions_and_hours(panel: FleetPanel, engagement: Path) -> None:
+    show_names(panel, wanted=True)
+    panel.answers.which.value = "coverage"
+    assert panel.source.value == str(engagement)
+    assert not panel.source.disabled
     assert panel.collector.inbox.value.endswith("zinbox")
     assert set(SECRETS) <= {*secrets_in(panel), "zkey", "zstranger"}
     panel.answers.sql.value = "select site_id, name from sites where site_id = 'zsite-a'"
