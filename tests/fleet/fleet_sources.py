@@ -8,6 +8,8 @@ from ipaddress import IPv4Address
 from itertools import pairwise
 from pathlib import Path
 
+import fsspec
+
 LAB = Path(__file__).resolve().parents[2] / ".." / "shared" / "captures" / "lab" / "pcap"
 DAY_S = 86_400
 
@@ -65,7 +67,8 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def s3_environment(url: str) -> dict[str, str]:
-    """What lets a process use an S3 server of the tests."""
+    """What lets a process use an S3 server of the tests, instead of those of other tests."""
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
     return {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",

@@ -73,7 +73,16 @@ def spoil(captures: Path) -> None:
     (captures / "S1" / "day1.pcap").write_bytes(b"")
 
 
-@pytest.mark.parametrize("what", [add, change, remove, grow, spoil])
+@pytest.mark.parametrize(
+    "what",
+    [
+        change,
+        remove,
+        pytest.param(add, marks=pytest.mark.long),
+        pytest.param(grow, marks=pytest.mark.long),
+        pytest.param(spoil, marks=pytest.mark.long),
+    ],
+)
 def test_what_changes_meanwhile_counts_as_it_is_in_the_end(tmp_path: Path, what: Callable[[Path], None]) -> None:
     source = make_source(tmp_path / "acme", sites=3, days=3)
     result = run(source, tmp_path / "out", meanwhile(what, source))
@@ -170,8 +179,6 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     host, port = server.get_host_and_port()
     for name, value in s3_environment(f"http://{host}:{port}").items():
         monkeypatch.setenv(name, value)
-    place = open_place("s3://changing/acme")
-    place.fs.clear_instance_cache()
     place = open_place("s3://changing/acme")
     place.fs.mkdir("changing")
     yield place
