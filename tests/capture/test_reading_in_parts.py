@@ -67,7 +67,9 @@ def rough(mixed) -> bytes:
     return pcap([(at + k * 10**10, frame[:-4] + bytes([k] * 4)) for k in range(3) for at, frame in frames])
 
 
-@pytest.mark.parametrize("make", [pcap, pcapng, many_sections])
+@pytest.mark.parametrize(
+    "make", [many_sections, pytest.param(pcap, marks=pytest.mark.long), pytest.param(pcapng, marks=pytest.mark.long)]
+)
 def test_hundreds_of_parts_give_what_one_gives(tmp_path, make):
     path = tmp_path / "capture"
     path.write_bytes(make(sorted(mixed_capture())))

@@ -136,7 +136,9 @@ def disturbed_capture(seed: int) -> bytes:
     return pcap(seen, link=COOKED_2, snaplen=snaplen + 20)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=pytest.mark.long if seed >= 16 else ()) for seed in range(40)]
+)
 def test_fragments_of_any_kind_keep_their_numbers_and_no_secret(tmp_path, seed):
     out = scrubbed(tmp_path, disturbed_capture(seed))
     assert b"secretword" not in out

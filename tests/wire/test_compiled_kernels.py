@@ -139,8 +139,8 @@ def answer_of(process):
 
 
 def test_of_processes_that_start_at_once_one_compiles(tmp_path):
-    processes = [start(tmp_path, str(k)) for k in range(5)]
-    assert [answer_of(process) for process in processes] == ["(30, 5)"] * 5
+    processes = [start(tmp_path, str(k)) for k in range(3)]
+    assert [answer_of(process) for process in processes] == ["(30, 5)"] * 3
     assert len(list(tmp_path.glob("compiling-*"))) == 1
     assert len(list(tmp_path.glob("*.kernel"))) == 1
 
