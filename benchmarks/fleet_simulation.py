@@ -5,8 +5,8 @@ The rules are those of `fleet/run.py` and of Dask beneath it:
 - the largest unit first; a unit larger than a part is a chain of parts, each handed out when the one before is done;
   the next part of a chain is handed out before new units, but goes behind what was handed out before;
 - up to two tasks for each worker are out: one it does, one it holds; one without any takes one that another holds when
-  Dask looks for that, once a second; while what is left of a chain is more than half of what is left for each worker,
-  nobody holds anything;
+  Dask looks for that, once a second; while what is left of a chain is more than a quarter of what is left for each of
+  several workers, nobody holds anything;
 - a worker that dies loses what it did and what nobody took from it yet, and comes back after a while, cold; what it did
   and held goes to others, and what lost four workers is given up; who hands out asks the new one first;
 - tasks on one machine slow each other down, and all share one store;
@@ -332,9 +332,9 @@ class _Play:
     def most_out(self) -> int:
         while self.longest and -self.longest[0][0] != self.left[self.longest[0][1]]:
             heapq.heappop(self.longest)  # out of date; each part that is done notes the rest again
-        if self.ahead == 1 or (
-            self.longest and -self.longest[0][0] > LONG_SHARE * self.left_bytes / max(self.alive, 1)
-        ):
+        average = self.left_bytes / max(self.alive, 1)
+        is_long = self.alive > 1 and self.longest and -self.longest[0][0] > LONG_SHARE * average
+        if is_long or self.ahead == 1:
             return max(self.alive, 1)
         return max(LEAST_OUT, self.ahead * self.alive)
 

@@ -36,8 +36,9 @@ _ANSWER_S = 20.0
 _LISTEN_S = 0.5
 """At a time: others must not stand idle while an answer that went with its worker is made again."""
 
-LONG_SHARE = 0.5
-"""Of what each worker has to do on the average; a longer recording, read part by part, may decide when all ends."""
+LONG_SHARE = 0.25
+"""Of what each worker has to do on the average; a longer recording, read part by part, may decide when all ends, since
+each part takes up what those before it left. By simulation: half of it took a quarter longer, a tenth no less."""
 
 _PATIENCE_S = 60.0
 _SLOWEST_BYTES_PER_S = 20e6
@@ -289,9 +290,9 @@ class _Round:
         """Hold the next task ready for each worker, unless the parts of the longest recording would wait behind it."""
         is_local, part_bytes = self._source.local is not None, self._engine.part_bytes
         chains = (job.left_bytes for job in self._jobs if job.unit.is_for_parts(part_bytes, is_local=is_local))
-        fair_share = sum(job.left_bytes for job in self._jobs) / max(workers, 1)
-        if max(chains, default=0) > LONG_SHARE * fair_share:
-            return max(workers, 1)
+        average = sum(job.left_bytes for job in self._jobs) / max(workers, 1)
+        if workers > 1 and max(chains, default=0) > LONG_SHARE * average:
+            return workers
         return max(_LEAST_WAITING, 2 * workers)
 
     def _begin_again(self) -> None:
