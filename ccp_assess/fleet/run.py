@@ -34,7 +34,7 @@ _ANSWER_S = 20.0
 """For an answer that a worker has; Dask may wait for ever where the worker ends at that moment."""
 
 _LISTEN_S = 0.5
-"""At a time: others must not stand idle while an answer that went with its worker is made again."""
+"""At first: others must not stand idle while an answer that went with its worker is made again."""
 
 LONG_SHARE = 0.25
 """Of what each worker has to do on the average; a longer recording, read part by part, may decide when all ends, since
@@ -411,9 +411,10 @@ def _answer(future: Any, waited_s: float) -> dict[str, Any] | BaseException | No
     if future.status == "cancelled":
         return None
     distributed = need("distributed")
+    timeout = max(_LISTEN_S, waited_s / 2)  # longer and longer: the way may be slow
     try:
-        error: BaseException | None = future.exception(timeout=_LISTEN_S)
-        answer: dict[str, Any] | BaseException = error or future.result(timeout=_LISTEN_S)
+        error: BaseException | None = future.exception(timeout=timeout)
+        answer: dict[str, Any] | BaseException = error or future.result(timeout=timeout)
     except (TimeoutError, distributed.TimeoutError):  # its worker went with the answer, or stands still
         if waited_s < _ANSWER_S:
             raise _NotYetError from None

@@ -264,11 +264,13 @@ class Lost:
 
     def __init__(self, again: type[Exception]) -> None:
         self.status, self.again = "finished", again
+        self.patience_s = 0.0
 
     def exception(self, timeout: float) -> None:
         assert timeout > 0
 
     def result(self, timeout: float) -> None:
+        self.patience_s = timeout
         raise self.again(f"nothing within {timeout} s")
 
     def cancel(self) -> None:
@@ -283,7 +285,10 @@ def test_an_answer_that_is_made_again_is_waited_for_beside_the_others_and_not_fo
     lost = Lost(TimeoutError)
     with pytest.raises(run._NotYetError):
         run._answer(lost, 0.0)
-    assert lost.status == "finished"
+    assert (lost.status, lost.patience_s) == ("finished", 0.5)
+    with pytest.raises(run._NotYetError):
+        run._answer(lost, 8.0)
+    assert lost.patience_s == 4.0
     assert run._answer(lost, 3600.0) is None
     assert lost.status == "cancelled"
 
