@@ -7,7 +7,7 @@ const ROUND_WITHIN_MS = 3000;
 const WEB_WITHIN_MS = 8000;
 const ROUNDS = 5;
 const AT_ONCE = 3;
-const WARM_ROUNDS = 3;
+const WARM_ROUNDS = 5;
 const KEPT_SHARE = 0.6; // a new connection takes three round trips (TCP, TLS 1.3, HTTP), a kept one takes one
 const MOST_EVENTS = 40;
 const NO_ANSWER = 701; // what browsers report where no server answered, whatever the reason (WebRTC, section 4.8.2)
@@ -208,8 +208,8 @@ async function timeRelay(world, relay) {
 const keptOpen = new Set(); // places whose connection was seen to be used again, also by a test before this one
 
 /**
- * Fetch a page: cold, then over a connection that is new for sure, then three times more. If those are much faster, the
- * connection was kept, and they took about one round trip; else nobody knows how many.
+ * Fetch a page: cold, then over a connection that is new for sure, then five times more. If the fastest of those is much
+ * faster than both, the connection was kept, and they took about one round trip; else nobody knows how many.
  */
 async function reachWeb(world, site) {
   const found = { host: site.host, port: site.port, outcome: 'failed', first_ms: null, new_ms: null, again_ms: [], kept_open: false, websocket: 'not_tested', websocket_ms: null };
@@ -221,7 +221,8 @@ async function reachWeb(world, site) {
     found.new_ms = await fetchOnce(world, url, 'include'); // browsers keep connections with and without cookies apart
     for (let round = 0; round < WARM_ROUNDS; round += 1) found.again_ms.push(await fetchOnce(world, url, 'omit'));
     const warm = smallest(found.again_ms);
-    if (warm !== null && found.new_ms !== null && warm <= KEPT_SHARE * found.new_ms) keptOpen.add(place);
+    const cold = Math.min(found.first_ms, found.new_ms ?? 0); // one alone may be slow by chance
+    if (warm !== null && warm <= KEPT_SHARE * cold) keptOpen.add(place);
     found.kept_open = keptOpen.has(place);
   }
   if (site.websocket) {
