@@ -108,7 +108,7 @@ def work_once(source: Path) -> None:
 
 
 @contextmanager
-def workers(count: int, first: Path) -> Iterator[Any]:
+def workers(count: int, small: Path) -> Iterator[Any]:
     """Start workers that have each done a small run."""
     with (
         LocalCluster(
@@ -116,7 +116,7 @@ def workers(count: int, first: Path) -> Iterator[Any]:
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        client.run(work_once, first)
+        client.run(work_once, small)
         yield client
 
 

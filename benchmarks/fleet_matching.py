@@ -210,15 +210,14 @@ def calibrate(
         end_s=max(median(between) - hand_out_s, 0.0) + median(after),
         hand_out_s=hand_out_s,
         restart_s=restart[0],
-        ask_s=restart[1],
-        cold_s=restart[2],
+        cold_s=restart[1],
     )
     shared = [rates.task(read=span.size, finished=span.size) / span.took_s for ran in pairs for span in ran.of("unit")]
     return Measured(replace(rates, slowdown=(1.0, min(median(shared), 1.0))), of_tasks, of_runs)
 
 
-def restarted(client: Any) -> tuple[float, float, float]:
-    """Kill the only worker; tell how long until it is back, is asked, and how much longer its first work takes [s]."""
+def restarted(client: Any) -> tuple[float, float]:
+    """Kill the only worker; tell how long until it is back, and how much longer its first work takes [s]."""
     nanny = next(iter(client.cluster.workers.values()))
     warm_s = warm_up(client)
     pid, begin = nanny.pid, time.monotonic()
@@ -229,7 +228,7 @@ def restarted(client: Any) -> tuple[float, float, float]:
     back_s = time.monotonic() - begin
     cold = run(client, make(LITTLE))
     took = [sum(span.took_s for span in ran.spans) for ran in (cold, warm_s)]
-    return back_s, max(cold.spans[0].begin_s - warm_s.spans[0].begin_s, 0.0), max(took[0] - took[1], 0.0)
+    return back_s, max(took[0] - took[1], 0.0)
 
 
 # What happens to a real run from outside, and to the simulated one
@@ -409,8 +408,7 @@ def match_reading(times: int, seconds: float) -> Measured:
         f"{1e9 * rates.carry_s_per_byte:.2f} s per GB; {1e3 * rates.task_s:.0f} ms a task, "
         f"{1e3 * rates.hand_out_s:.0f} ms to hand one out; merging {1e3 * sum(rates.merge_s_per_unit):.0f} ms a unit "
         f"and {1e9 * sum(rates.merge_s_per_byte):.2f} s per GB; {rates.plan_s + rates.end_s:.2f} s before and after; a "
-        f"worker is back after {rates.restart_s:.1f} s, is asked for {rates.ask_s:.1f} s and loses "
-        f"{rates.cold_s:.1f} s more; two at work: "
+        f"worker is back after {rates.restart_s:.1f} s and loses {rates.cold_s:.1f} s more; two at work: "
         f"{rates.slowdown[1]:.2f} of the speed; times of like tasks differ by {100 * found.of_tasks:.0f} %, of like "
         f"runs by {100 * found.of_runs:.0f} % (standard deviation)\n\n{HEAD}"
     )
@@ -480,7 +478,6 @@ def match_waiting(times: int, measured: Rates) -> None:
             fleet_waiting.WORK,
             hand_out_s=measured.hand_out_s,
             restart_s=measured.restart_s,
-            ask_s=measured.ask_s,
             plan_s=measured.plan_s,
             end_s=measured.end_s,
         )
@@ -509,7 +506,7 @@ def main() -> None:
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}\n", flush=True)
     found = match_reading(options.times, options.seconds) if options.only != "waiting" else None
     if options.only != "reading":
-        rates = Rates(s_per_byte=0, restart_s=1.0, ask_s=0.5, hand_out_s=0.015) if found is None else found.rates
+        rates = Rates(s_per_byte=0, restart_s=1.0, hand_out_s=0.015) if found is None else found.rates
         match_waiting(max(options.times - 1, 1), rates)
     print(f"all of it in {time.monotonic() - begin:.0f} s", file=sys.stderr)
 

@@ -8,7 +8,7 @@ The rules are those of `fleet/run.py` and of Dask beneath it:
   Dask looks for that, once a second; while what is left of a chain is more than a quarter of what is left for each of
   several workers, nobody holds anything;
 - a worker that dies loses what it did and what nobody took from it yet, and comes back after a while, cold; what it did
-  and held goes to others, and what lost four workers is given up; who hands out asks the new one first;
+  and held goes to others, and what lost four workers is given up;
 - tasks on one machine slow each other down, and all share one store;
 - at the end the workers merge the tables, the largest batch first.
 
@@ -70,9 +70,8 @@ class Rates:
         Before the work and after it, by the one that hands it out [s].
     hand_out_s
         From the end of a task until the next one is with a worker; the one that hands out does one after the other [s].
-    restart_s, ask_s, cold_s
-        Until a worker that died is back, until it has told the one that hands out what it is, who waits for that, and
-        how much longer its first task takes then [s].
+    restart_s, cold_s
+        Until a worker that died is back, and how much longer its first task takes then [s].
     store_bytes_per_s
         What the store gives to all workers together [bytes/s].
     slowdown
@@ -92,7 +91,6 @@ class Rates:
     end_s: float = 0.0
     hand_out_s: float = 0.0
     restart_s: float = 0.0
-    ask_s: float = 0.0
     cold_s: float = 0.0
     store_bytes_per_s: float = math.inf
     slowdown: tuple[float, ...] = ()
@@ -351,7 +349,7 @@ class _Play:
     def told(self, task: _Task, *, is_done: bool) -> None:
         chain = self.chains.pop(id(task))
         self.out -= 1
-        self.tell_off(task, chain, is_done=is_done)
+        self.note_left(task, chain, is_done=is_done)
         if is_done:
             chain.popleft()
             if chain:
@@ -360,7 +358,7 @@ class _Play:
             self.given_up += 1
         self.hand_out()
 
-    def tell_off(self, task: _Task, chain: deque[_Task], *, is_done: bool) -> None:
+    def note_left(self, task: _Task, chain: deque[_Task], *, is_done: bool) -> None:
         """Note what is left, as far as the one that hands out knows: a unit in one piece until its end."""
         gone = task.read_bytes if is_done else sum(part.read_bytes for part in chain)
         self.left_bytes -= gone
@@ -486,7 +484,6 @@ class _Play:
         self.alive += 1
         self.note(place)
         self.assign()
-        self.free_at = max(self.now, self.free_at) + self.rates.ask_s
         self.hand_out()
 
     def drawn(self) -> float:

@@ -221,8 +221,8 @@ async function reachWeb(world, site) {
     found.new_ms = await fetchOnce(world, url, 'include'); // browsers keep connections with and without cookies apart
     for (let round = 0; round < WARM_ROUNDS; round += 1) found.again_ms.push(await fetchOnce(world, url, 'omit'));
     const warm = smallest(found.again_ms);
-    const cold = Math.min(found.first_ms, found.new_ms ?? 0); // one alone may be slow by chance
-    if (warm !== null && warm <= KEPT_SHARE * cold) keptOpen.add(place);
+    const known = warm !== null && found.new_ms !== null;
+    if (known && warm <= KEPT_SHARE * Math.min(found.first_ms, found.new_ms)) keptOpen.add(place); // one may be slow by chance
     found.kept_open = keptOpen.has(place);
   }
   if (site.websocket) {
