@@ -94,7 +94,7 @@ def _whole(answer: IO[bytes], length: str | None) -> bytes:
     content = answer.read(LARGEST_DOCUMENT_BYTES + 1)
     if len(content) > LARGEST_DOCUMENT_BYTES:
         raise ValueError("larger than any ip-ranges.json")
-    if length is not None and length.isdigit() and len(content) < int(length):
+    if length is not None and length.isdecimal() and len(content) < int(length):
         raise ValueError(f"interrupted after {len(content)} of {length} bytes")
     return content
 

@@ -228,7 +228,7 @@ def _when(day: str, time: str) -> tuple[int | None, int] | None:
         day, time = dated[1], dated[2]
     found = _TIME.match(time)
     if found is None:
-        return (None, int(time)) if time.isdigit() and int(time) < 24 else None
+        return (None, int(time)) if time.isdecimal() and int(time) < 24 else None
     hour, minute, second = int(found[1]), int(found[2]), int(found[3] or 0)
     if found[4]:
         hour = hour % 12 + 12 * (found[4].lower() == "p")

@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import random
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -551,11 +552,15 @@ def test_random_rules_agree_with_a_slow_count() -> None:
         "<a><b></a>",
         '<!DOCTYPE x [<!ENTITY a "b">]><config/>',
         "*filter\n:FORWARD DROP\nCOMMIT\n",
+        "*filter\n:\nCOMMIT\n",
         "table inet x {\n",
         "access-list\n",
         "access-list A extended permit udp any object-group NOT_THERE eq 3478\n",
         "config firewall policy\nedit 1\nset dstaddr nowhere\nset service ALL\nset action accept\nnext\nend\n",
         "set rulebase security rules x destination nowhere\n",
+        "set service x protocol udp port\nset rulebase security rules y service x action allow\n",
+        'config firewall policy\nedit 1\nset dstaddr "no\n where"\nset service ALL\nset action accept\nnext\nend\n',
+        "ip access-list extended OUT\n 10\n",
         "[" * 5000,
     ],
 )
@@ -564,6 +569,21 @@ def test_a_file_without_rules_is_refused_in_one_sentence(text: str) -> None:
         parse_client_rules(text, name="rules.txt")
     assert str(caught.value).startswith("rules.txt: ")
     assert "\n" not in str(caught.value)
+
+
+def test_a_digit_that_is_no_number_is_a_name() -> None:
+    assert len(parse_client_rules("access-list \u00b2 permit udp any any eq 3478\n", name="x").rules) == 1
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_line_cut_short_after_any_word_costs_that_line_only(name: str) -> None:
+    lines = FORMATS[name].split("\n")
+    for at, line in enumerate(lines):
+        words = line.split(" ")
+        for kept in range(len(words)):
+            text = "\n".join([*lines[:at], " ".join(words[:kept]), *lines[at + 1 :]])
+            with suppress(AllowlistError):  # JSON and XML are none any more
+                parse_client_rules(text, name="x")
 
 
 @pytest.mark.parametrize("name", FORMATS)

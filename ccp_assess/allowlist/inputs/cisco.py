@@ -92,7 +92,7 @@ def read_cisco(text: str) -> ClientRules:
         elif words[0] == "access-list" and len(words) > 3:
             block = ("", "")
             rest = words[2:]
-            numbered = words[1].isdigit() and rest[0] in {"permit", "deny"}  # ASA writes "extended", IOS nothing
+            numbered = words[1].isdecimal() and rest[0] in {"permit", "deny"}  # ASA writes "extended", IOS nothing
             if numbered and int(words[1]) in _STANDARD_LISTS:
                 continue  # these know the near side only
             if rest[0] in {"extended", "line"}:
@@ -100,7 +100,7 @@ def read_cisco(text: str) -> ClientRules:
                 rest = rest[1:] if rest and rest[0] == "extended" else rest
             pending.append((number, words[1], rest, "ip" if numbered else ""))
         elif block[0].startswith("acl") and line[0].isspace():
-            rest = words[1:] if words[0].isdigit() else words
+            rest = words[1:] if words[0].isdecimal() else words
             rest = rest[2:] if rest[:1] == ["sequence"] else rest
             pending.append((number, block[1], rest, block[0].partition(" ")[2]))
         elif block[0] and line[0].isspace():
@@ -113,6 +113,9 @@ def read_cisco(text: str) -> ClientRules:
     rules: list[ClientRule] = []
     unbound: dict[str, int] = {}
     for number, name, words, family in pending:
+        if not words:  # the number of a line, and nothing after it
+            skipped.add("cut short", number)
+            continue
         if words[:1] in (["remark"], ["standard"]) or "inactive" in words or "established" in words:
             continue
         if bound and name not in bound:
@@ -145,7 +148,7 @@ def _bound(words: list[str]) -> list[str]:
 def _member(objects: _Objects, block: tuple[str, str], words: list[str]) -> None:
     """Take in one line below an object or group."""
     kind, name = block
-    words = words[1:] if words[0].isdigit() else words
+    words = words[1:] if words[0].isdecimal() else words
     head = words[0]
     if head in {"description", "nat"}:
         return

@@ -94,7 +94,8 @@ def _section(
     for number, bare in enumerate(lines, first):
         if bare.startswith(":"):
             words = bare[1:].split()
-            policies[words[0]] = words[1] if len(words) > 1 else "-"
+            if words:
+                policies[words[0]] = words[1] if len(words) > 1 else "-"
         elif bare.startswith(("-A ", "-I ")):
             try:
                 chain, read = _line(number, bare, sets)

@@ -97,9 +97,10 @@ class Skipped:
         self._seen.setdefault(reason, []).append(line)
 
     def notes(self) -> tuple[str, ...]:
-        """Return a sentence per reason."""
+        """Return a sentence per reason, each on one line: names in a file may hold line breaks."""
         return tuple(
-            f"{len(lines)} line{'s' if len(lines) > 1 else ''} not taken in ({reason}), the first is line {lines[0]}"
+            f"{len(lines)} line{'s' if len(lines) > 1 else ''} not taken in ({' '.join(reason.split())}), "
+            f"the first is line {lines[0]}"
             for reason, lines in self._seen.items()
         )
 

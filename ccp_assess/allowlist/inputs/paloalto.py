@@ -189,7 +189,7 @@ def _rules(config: _Config, skipped: Skipped, form: str) -> ClientRules:
 
 
 def _expanded(config: _Config, name: str, rule: dict[str, list[str]], line: int) -> list[ClientRule]:
-    allow = rule.get("action", ["deny"])[0] == "allow"
+    allow = rule.get("action", [])[:1] == ["allow"]
     if allow and rule.get("schedule"):
         raise ParseError(f"only at the times of the schedule {rule['schedule'][0][:60]}")
     source, _ = _side(config, rule, "source")
@@ -250,8 +250,10 @@ def _service(config: _Config, names: list[str], applications: list[str], depth: 
             rows += [row for app in applications for row in _APPLICATION_PORTS.get(app, [])]
         elif f"service {name}" in config.groups and depth < _DEEPEST:
             rows += _service(config, config.groups[f"service {name}"], applications, depth + 1)
-        elif name in config.service or name in _SERVICES:
-            rows += config.service.get(name) or _SERVICES[name]
+        elif held := config.service.get(name) or _SERVICES.get(name):
+            rows += held
+        elif name in config.service:
+            raise ParseError(f"the service {name[:60]} has no ports")
         else:
             raise ParseError(f"the service {name[:60]} is not in the file")
     return rows

@@ -102,7 +102,7 @@ def parse_dumpcap_list(text: str) -> dict[str, tuple[str, ...]]:
     for line in text.splitlines():
         number, _, rest = line.partition(". ")
         cells = rest.split("\t")
-        if number.strip().isdigit() and len(cells) >= 5:
+        if number.strip().isdecimal() and len(cells) >= 5:
             found[cells[0]] = tuple(address for address in cells[4].split(",") if address)
     return found
 

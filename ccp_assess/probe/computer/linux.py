@@ -49,7 +49,7 @@ def facts(source: str | None, *, with_browsers: bool = True, root: Path = Path("
     own = interface_of(source) if source else None
     return {
         "cpu": cpu,
-        "cpu_ghz": float(highest_khz) / 1e6 if highest_khz.isdigit() else ghz,
+        "cpu_ghz": float(highest_khz) / 1e6 if highest_khz.isdecimal() else ghz,
         "memory_gb": parse_meminfo(_text(root / "proc/meminfo")),
         "browsers": browsers() if with_browsers else {},
         "link": links.get(own) if own else None,

@@ -99,7 +99,7 @@ def _who(host: str | None) -> tuple[str | None, str | None, int | None]:
     text = (host or "").strip()
     asn = None
     first, _, rest = text.partition(" ")
-    if first.upper().startswith("AS") and (first[2:].isdigit() or set(first[2:]) == {"?"}):
+    if first.upper().startswith("AS") and (first[2:].isdecimal() or set(first[2:]) == {"?"}):
         asn, text = asn_or_none(first), rest.strip()
     if not text or set(text) == {"?"} or text == "(waiting for reply)":
         return None, None, asn
@@ -193,7 +193,7 @@ def rfc3339(text: str | None) -> str | None:
         return None
     written = str(text).strip()[:64]
     try:
-        if written.replace(".", "", 1).isdigit():
+        if written.replace(".", "", 1).isdecimal():
             moment = datetime.fromtimestamp(float(written), UTC)
         else:
             moment = datetime.fromisoformat(written)

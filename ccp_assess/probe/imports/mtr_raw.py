@@ -93,9 +93,9 @@ def _note(hop: _Hop, match: re.Match[str]) -> None:
         hop.address = hop.address or address_or_none(value)
     elif match["kind"] == "d":
         hop.name = clean_name(value)
-    elif match["kind"] == "x" and value.isdigit() and len(value) < 10:
+    elif match["kind"] == "x" and value.isdecimal() and len(value) < 10:
         hop.sent.append(int(value))
-    elif match["kind"] == "p" and value.isdigit() and len(value) < 10:
+    elif match["kind"] == "p" and value.isdecimal() and len(value) < 10:
         key = sequence if match["more"] else len(hop.times)
         hop.times.setdefault(key, int(value) / 1000.0)
 
