@@ -18,6 +18,7 @@ from ccp_assess.findings import counted
 from ccp_assess.units import NS_PER_S
 from ccp_assess.witnesses.agent_log_entries import instant_ns
 from ccp_assess.witnesses.records import Event, Witness, WitnessCall, bounded, instant, rounded
+from ccp_assess.witnesses.softphone_json import number
 
 _ID_NAMES = ("ContactId", "Id", "contactId")
 _LISTS = ("Contacts", "contacts", "Records", "records", "ContactTraceRecords")
@@ -237,12 +238,13 @@ def _region(record: dict[str, Any]) -> str | None:
 
 
 def _quality(metrics: Any, side: str) -> AudioQuality:
-    audio = (metrics.get(side) or {}).get("Audio") if isinstance(metrics, dict) else None
+    of_side = metrics.get(side) if isinstance(metrics, dict) else None
+    audio = of_side.get("Audio") if isinstance(of_side, dict) else None
     if not isinstance(audio, dict):
         return AudioQuality()
-    score, issues = audio.get("QualityScore"), audio.get("PotentialQualityIssues")
+    issues = audio.get("PotentialQualityIssues")
     return AudioQuality(
-        score=rounded(score) if isinstance(score, (int, float)) and not isinstance(score, bool) else None,
+        score=rounded(number(audio.get("QualityScore"))),
         issues=tuple(str(issue)[:128] for issue in issues[:16]) if isinstance(issues, list) else None,
     )
 
@@ -276,12 +278,9 @@ def _plain(column: str) -> str:
 
 
 def _table_quality(score: str | None, issues: str | None) -> AudioQuality:
-    try:
-        number = None if score is None else float(score.replace(",", "."))
-    except ValueError:
-        number = None
+    told = None if score is None else number(score.replace(",", "."))
     named = re.findall(r"[A-Za-z]{3,60}", issues) if issues is not None else None
-    return AudioQuality(score=number, issues=tuple(named) if named is not None else () if number is not None else None)
+    return AudioQuality(score=told, issues=tuple(named) if named is not None else () if told is not None else None)
 
 
 def _table_instant(row: Row, cell: str | None) -> int | None:
@@ -325,9 +324,7 @@ def _call(
 
 def _told(value: Any) -> str | float | None:
     """Pass on text and finite numbers."""
-    if isinstance(value, (int, float)):
-        return rounded(value)
-    return value if isinstance(value, str) else None
+    return value if isinstance(value, str) else rounded(number(value))
 
 
 def _instant(value: Any) -> int | None:

@@ -124,7 +124,7 @@ def _number(value: Any) -> float | None:
         return None
     if isinstance(value, str):
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:ms)?\s*", value)
-        return float(found[1]) if found else None
+        value = float(found[1]) if found else None
     return float(value) if isinstance(value, (int, float)) and 0 <= value < 1e7 else None
 
 

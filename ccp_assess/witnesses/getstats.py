@@ -32,6 +32,8 @@ _TYPES = RTP_TYPES | {"media-source", "local-candidate", "remote-candidate", "tr
 _SAMPLE_TIMES = ("t", "time", "timestamp", "ts", "date")
 _GETSTATS = frozenset({"getstats", "getstatsonsuccess", "stats", "s"})
 _NEST = 12
+_LATEST_MS = 1e15
+"""No line of a trace is later, and no number beyond it an instant [ms]."""
 
 
 def trace_of_2016(document: Any) -> list[Any]:
@@ -75,6 +77,7 @@ def is_trace_line(value: Any) -> bool:
         and isinstance(value[0], str)
         and (value[1] is None or isinstance(value[1], (str, int)))
         and isinstance(value[-1], (int, float))
+        and abs(value[-1]) < _LATEST_MS
     )
 
 

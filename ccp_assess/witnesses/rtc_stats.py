@@ -136,9 +136,9 @@ class RtcStats:
         track.lost.append(_float(stat.get("packetsLost")))
         jitter_s = _float(stat.get("jitter"))
         # a second of jitter is no jitter: some libraries tell ticks of the clock
-        track.jitter_ms.append(jitter_s * _MS_FROM_S if jitter_s < 1 else math.nan)
+        track.jitter_ms.append(jitter_s * _MS_FROM_S if 0 <= jitter_s < 1 else math.nan)
         track.level.append(_float(stat.get("audioLevel")))
-        rtt = _float(stat.get("roundTripTime"))
+        rtt = _duration(stat.get("roundTripTime"))
         # Firefox up to 72 told whole milliseconds here
         track.rtt_ms.append(rtt if isinstance(stat.get("roundTripTime"), int) and rtt >= 1 else rtt * _MS_FROM_S)
         track.reported.append(_mark(stat))
@@ -175,7 +175,7 @@ class RtcStats:
             return
         of = self._of(connection)
         of.pair_candidates.update(str(stat[name]) for name in ("localCandidateId", "remoteCandidateId") if name in stat)
-        rtt = _float(stat.get("currentRoundTripTime"))
+        rtt = _duration(stat.get("currentRoundTripTime"))
         marks = [stat.get(name) for name in ("responsesReceived", "totalRoundTripTime") if stat.get(name) is not None]
         mark = (stat.get("id"), *marks) if marks else (stat.get("id"), rtt)
         if math.isfinite(rtt) and mark != of.pair_mark and len(of.pair_rtt_ms) < MOST_SECONDS:
@@ -407,11 +407,12 @@ def _relay(of: _Connection) -> dict[str, Any] | None:
     for name in sorted(of.pair_candidates):
         candidate = of.candidates.get(name)
         if candidate and candidate.get("type") == "local-candidate":
+            told = {name: value for name, value in candidate.items() if isinstance(value, str)}
             return {
-                "candidate_type": candidate.get("candidateType"),
-                "protocol": candidate.get("relayProtocol") or candidate.get("protocol"),
-                "url": candidate.get("url"),
-                "address": candidate.get("address") or candidate.get("ip"),
+                "candidate_type": told.get("candidateType"),
+                "protocol": told.get("relayProtocol") or told.get("protocol"),
+                "url": told.get("url"),
+                "address": told.get("address") or told.get("ip"),
             }
     return None
 
@@ -424,6 +425,11 @@ def _float(value: Any) -> float:
     except (ValueError, OverflowError):
         return math.nan
     return parsed if abs(parsed) < 1e18 else math.nan
+
+
+def _duration(value: Any) -> float:
+    number = _float(value)
+    return number if number >= 0 else math.nan
 
 
 def _integer(value: Any) -> int | None:

@@ -301,6 +301,11 @@ def number(value: Any) -> float | None:
     return parsed if 0 <= parsed < 1e18 else None
 
 
+def _signed(value: Any) -> float | None:
+    """Pass on a number that may be negative, unless no reader could reckon with it."""
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e18 else None
+
+
 def _report(report: dict[str, Any], named: str | None, at_ns: int) -> CallReport:
     start_ns = instant_ns(report.get(_REPORT))
     end_ns = instant_ns(report.get("callEndTime"))
@@ -316,7 +321,6 @@ def _report(report: dict[str, Any], named: str | None, at_ns: int) -> CallReport
     for row in sums:
         if row.packets is not None:
             packets[row.direction] = packets.get(row.direction, 0.0) + row.packets
-    skew = report.get("skewTimeMillis")
     return CallReport(
         contact_id=named,
         start_ns=start_ns,
@@ -330,11 +334,11 @@ def _report(report: dict[str, Any], named: str | None, at_ns: int) -> CallReport
         },
         sums=sums,
         per_second=_series(report.get("softphoneStreamPerSecondStatistics")),
-        skew_ms=float(skew) if isinstance(skew, (int, float)) and not isinstance(skew, bool) else None,
+        skew_ms=_signed(report.get("skewTimeMillis")),
         facts={
-            ours: report[theirs]
+            ours: fact
             for theirs, ours in _FACTS.items()
-            if isinstance(report.get(theirs), (bool, int, float, str))
+            if (fact := value if isinstance(value := report.get(theirs), (bool, str)) else _signed(value)) is not None
         },
     )
 

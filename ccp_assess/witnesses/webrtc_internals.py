@@ -215,7 +215,8 @@ def firefox_witness(documents: list[Any], file: str) -> Witness:
         sampled = instant_from_ms(report.get("timestamp"))
         name = str(report.get("pcid"))
         for listed, kind in _FIREFOX_LISTS.items():
-            for row in report.get(listed) or ():
+            rows = report.get(listed)
+            for row in rows if isinstance(rows, list) else ():
                 if not isinstance(row, dict):
                     continue
                 time_ns = sampled or instant_from_ms(row.get("timestamp"))

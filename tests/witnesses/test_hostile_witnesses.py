@@ -14,6 +14,7 @@ from ccp_assess.assess.joined_calls import join
 from ccp_assess.assess.witness_findings import findings_of
 from ccp_assess.errors import CcpAssessError
 from ccp_assess.witnesses.reading import read_witness
+from ccp_assess.witnesses.records import Witness
 
 START_MS = 1_795_000_000_000
 ODD: list[Any] = [None, True, -1, 1e308, "x", [], {}, 10**23, "2026-99-99T00:00:00Z", [[1]], {"a": [1]}, 9.9e15]
@@ -82,3 +83,50 @@ def test_hostile_files_are_read_or_refused_in_one_sentence(tmp_path: Path, seed:
         read = [*read, witness][-3:]
         json.dumps(join([], read).to_document(), allow_nan=False)
     assert read
+
+
+HUGE = 10**400
+"""A whole number that JSON may hold and no float can."""
+
+
+@pytest.mark.parametrize(
+    ("document", "unknown"),
+    [
+        ({"pcid": "1", "timestamp": START_MS, "inboundRtpStreamStats": 7}, lambda w: w.calls or None),
+        ({"ContactId": UUID, "QualityMetrics": {"Agent": "good"}}, lambda w: quality(w)["score"]),
+        ({"ContactId": UUID, "QualityMetrics": {"Agent": {"Audio": {"QualityScore": HUGE}}}},
+         lambda w: quality(w)["score"]),
+        ({"ContactId": UUID, "Channel": "VOICE", "Queue": {"Name": HUGE}}, lambda w: w.calls[0].more["queue"]),
+        ([["getstats", "PC", SAMPLES[0], START_MS], ["getstats", "PC", {}, HUGE], *DOCUMENTS[4]],
+         lambda w: w.calls[0].rtt_source if w.calls[0].rtt_ms else None),
+        ({"latencyResult": {"a": {"region": "eu-west-2", "minLatency": "9" * 400, "averageLatency": 2}}},
+         lambda w: w.more["latencies"][0]["latency_min_ms"]),
+        ([{"callStartTime": START_MS, "callEndTime": START_MS + 9000, "skewTimeMillis": HUGE, "contactId": UUID,
+           "iceConnectionsLost": float("inf"), "softphoneStreamStatistics": []}],
+         lambda w: w.calls[0].more.get("ice_connections_lost")),
+        ({"samples": [{**sample, "remote-inbound-rtp": [{**sample["remote-inbound-rtp"][0], "roundTripTime": -0.04}],
+                       "candidate-pair": []} for sample in SAMPLES]}, lambda w: w.calls[0].rtt_ms or None),
+        ({"samples": [{**sample, "inbound-rtp": [{**sample["inbound-rtp"][0], "jitter": -0.5}]} for sample in SAMPLES]},
+         lambda w: w.calls[0].inbound.jitter_ms),
+        ({"samples": [{**sample, "candidate-pair": [{**sample["candidate-pair"][0], "localCandidateId": "L"}],
+                       "local-candidate": [{"id": "L", "url": [HUGE], "timestamp": 0}]} for sample in SAMPLES]},
+         lambda w: w.calls[0].more["relay"]["url"]),
+    ],
+)  # fmt: skip
+def test_a_value_that_is_none_of_its_field_is_unknown(tmp_path: Path, document: Any, unknown: Any) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(document))
+    witness = read_witness(path)
+    assert unknown(witness) is None
+    json.dumps(witness.to_document(), allow_nan=False)
+
+
+def test_a_score_in_a_table_that_is_no_number_is_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "contacts.csv"
+    path.write_text(f"Contact ID,Initiation timestamp,Agent audio quality score\n{UUID},2026-11-20 08:00:00,nan\n")
+    assert quality(read_witness(path))["score"] is None
+
+
+def quality(witness: Witness) -> dict[str, Any]:
+    told: dict[str, Any] = witness.calls[0].more["quality"]["agent"]
+    return told
