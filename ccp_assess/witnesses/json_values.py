@@ -6,7 +6,7 @@ import json
 import re
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ccp_assess.errors import ParseError
 
@@ -17,6 +17,8 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|"|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL
 _BETWEEN = re.compile(r"[\s,\ufeff\x1e]*")  # 0x1e begins a record of a JSON text sequence, RFC 7464
 _CLOSER = {"[": "]", "{": "}"}
 _DECODER = json.JSONDecoder()
+_Opened: TypeAlias = "tuple[str, _Opened] | None"
+"""What closes the innermost open bracket, and the same of those around it: shared, never copied."""
 
 
 def read_text(path: Path) -> str:
@@ -120,24 +122,29 @@ def _mended(text: str, start: int, error: ValueError) -> Any:
     cut = str(error).startswith("Unterminated string") or re.fullmatch(r"[\w.+\-\\\"]*\s*", text[at:]) is not None
     if not cut:
         return None
-    stack: list[str] = []
-    last, closers = 0, ""
+    opened: _Opened = None
+    last, still = 0, opened
     for token in _TOKEN.finditer(text, start):
         mark = token[0]
         if mark == '"':
             break  # a string that is not closed
         if mark in _CLOSER:
-            stack.append(_CLOSER[mark])
-            last, closers = token.end(), "".join(reversed(stack))  # an empty one is whole, too
+            opened = (_CLOSER[mark], opened)
+            last, still = token.end(), opened  # an empty one is whole, too
         elif mark in "]}":
-            if not stack or stack.pop() != mark:
+            if opened is None or opened[0] != mark:
                 return None
-            last, closers = token.end(), "".join(reversed(stack))
+            opened = opened[1]
+            last, still = token.end(), opened
         elif mark == ",":
-            last, closers = token.start(), "".join(reversed(stack))
+            last, still = token.start(), opened
     if not last:
         return None
+    closers = []
+    while still is not None:
+        closers.append(still[0])
+        still = still[1]
     try:
-        return json.loads(text[start:last] + closers)
+        return json.loads(text[start:last] + "".join(closers))
     except (ValueError, RecursionError):
         return None

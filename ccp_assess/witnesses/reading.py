@@ -76,7 +76,10 @@ def read_witness(path: str | Path, *, progress: Callable[[int], None] | None = N
     text = read_text(path)
     bare = text.lstrip("\ufeff \t\r\n")
     if bare.startswith(("[", "{", _TRACE_HEADER)):
-        return _from_json(path, bare.removeprefix(_TRACE_HEADER))
+        try:
+            return _from_json(path, bare.removeprefix(_TRACE_HEADER))
+        except RecursionError:  # in a reader: the parser goes deeper than those that look for their records
+            raise ParseError(f"{path}: objects are nested deeper than any such file nests them") from None
     return _from_text(path, text)
 
 

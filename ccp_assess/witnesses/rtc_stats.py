@@ -233,8 +233,9 @@ def _call(name: str, of: _Connection, rows: list[dict[str, Any]]) -> WitnessCall
     for track in received.values():
         _add_rows(rows, track)
     reports = list(of.reported.values())
+    by_ssrc = {one.ssrc: one for one in reversed(reports) if one.ssrc is not None}
     for track in sent.values():
-        report = next((one for one in reports if one.ssrc is not None and one.ssrc == track.ssrc), None)
+        report = None if track.ssrc is None else by_ssrc.get(track.ssrc)
         if report is None and len(reports) == 1 and len(sent) == 1:
             report = reports[0]
         _add_sent_rows(rows, track, report, of.source_level, rtt_ms)

@@ -130,3 +130,11 @@ def test_a_score_in_a_table_that_is_no_number_is_unknown(tmp_path: Path) -> None
 def quality(witness: Witness) -> dict[str, Any]:
     told: dict[str, Any] = witness.calls[0].more["quality"]["agent"]
     return told
+
+
+@pytest.mark.parametrize("text", ["[" * 600 + "1" + "]" * 600, '{"reports":[' * 400 + "{}" + "]}" * 400])
+def test_what_is_parsed_and_nested_too_deeply_for_a_reader_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(CcpAssessError, match="nested deeper"):
+        read_witness(path)
