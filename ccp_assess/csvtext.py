@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from ccp_assess.errors import TableError
+from ccp_assess.errors import TableError, quoted, shortened
 
 SEPARATORS = (",", ";", "\t")
+_NAMES_LISTED = 20
 _PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u202f'\u2019]\d{3})+(?:[.,]\d+)?")
 _GROUP_MARKS = re.compile(r"[ \u00a0\u202f'\u2019]")
@@ -110,7 +111,24 @@ def _empty_problem(required: Sequence[str]) -> str:
 
 def _missing_problem(missing: Sequence[str], columns: Sequence[str]) -> str:
     noun = "column" if len(missing) == 1 else "columns"
-    return f"the {noun} {', '.join(missing)} must be added; the header has {', '.join(columns)}"
+    return f"the {noun} {', '.join(missing)} must be added; the header has {listed(columns)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """List the columns of somebody's header for a message: not all of very many, nor all of very long names.
+
+    Parameters
+    ----------
+    names
+        Of the columns.
+
+    Returns
+    -------
+    text
+        Such as ``site_id, place``.
+    """
+    more = ["..."] if len(names) > _NAMES_LISTED else []
+    return ", ".join([*map(shortened, names[:_NAMES_LISTED]), *more])
 
 
 def _read_text(path: Path, file: str) -> str:
@@ -358,11 +376,11 @@ def optional_number(row: Row, column: str, *, low: float | None = None, high: fl
     bare = cell.removesuffix("%") if column.endswith("_pct") else cell
     value = parse_number(bare)
     if value is None:
-        raise row.wrong(column, f"{_quoted(cell)} is not a number; write it as in 48.14 or 48,14")
+        raise row.wrong(column, f"{quoted(cell)} is not a number; write it as in 48.14 or 48,14")
     if low is not None and value < low:
-        raise row.wrong(column, f"{_quoted(cell)} is too small; the smallest value is {low:g}")
+        raise row.wrong(column, f"{quoted(cell)} is too small; the smallest value is {low:g}")
     if high is not None and value > high:
-        raise row.wrong(column, f"{_quoted(cell)} is too large; the largest value is {high:g}")
+        raise row.wrong(column, f"{quoted(cell)} is too large; the largest value is {high:g}")
     return value
 
 
@@ -422,10 +440,10 @@ def optional_integer(row: Row, column: str, *, low: int | None = None, high: int
     """
     cell = row.cells.get(column, "")
     if re.fullmatch(r"[+-]?\d{1,3}([.,])\d{3}(\1\d{3})*", cell):
-        raise row.wrong(column, f"{_quoted(cell)} can be read in two ways; write the whole number without separators")
+        raise row.wrong(column, f"{quoted(cell)} can be read in two ways; write the whole number without separators")
     value = optional_number(row, column, low=low, high=high)
     if value is not None and not value.is_integer():
-        raise row.wrong(column, f"{_quoted(cell)} is not a whole number")
+        raise row.wrong(column, f"{quoted(cell)} is not a whole number")
     return None if value is None else int(value)
 
 
@@ -485,7 +503,7 @@ def flag(row: Row, column: str, *, default: bool = False) -> bool:
         return True
     if word in _FALSE_WORDS:
         return False
-    raise row.wrong(column, f"{_quoted(cell)} is neither true nor false")
+    raise row.wrong(column, f"{quoted(cell)} is neither true nor false")
 
 
 def choice(row: Row, column: str, choices: Sequence[str], *, default: str | None = None) -> str:
@@ -517,10 +535,5 @@ def choice(row: Row, column: str, choices: Sequence[str], *, default: str | None
         return default
     word = re.sub(r"[\s-]+", "_", cell.lower())
     if word not in choices:
-        raise row.wrong(column, f"{_quoted(cell) if cell else 'an empty cell'} is not one of {', '.join(choices)}")
+        raise row.wrong(column, f"{quoted(cell) if cell else 'an empty cell'} is not one of {', '.join(choices)}")
     return word
-
-
-def _quoted(cell: str) -> str:
-    """Quote a cell for a message: a cell may be very long."""
-    return repr(cell if len(cell) <= 60 else f"{cell[:57]}...")

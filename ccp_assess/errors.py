@@ -28,6 +28,52 @@ def first_line(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
 
 
+LONGEST_QUOTE = 60
+"""Characters of what somebody wrote that a sentence repeats: a cell or a name may be as long as a book."""
+
+
+def shortened(text: str) -> str:
+    """Cut a text for a message.
+
+    Parameters
+    ----------
+    text
+        Any.
+
+    Returns
+    -------
+    text
+        With dots where something is left out.
+
+    Examples
+    --------
+    >>> shortened("Lisbon"), len(shortened("x" * 1000))
+    ('Lisbon', 60)
+    """
+    return text if len(text) <= LONGEST_QUOTE else f"{text[: LONGEST_QUOTE - 3]}..."
+
+
+def quoted(text: str) -> str:
+    r"""Quote what somebody wrote for a message: not all of a very long one, and in one line.
+
+    Parameters
+    ----------
+    text
+        Any.
+
+    Returns
+    -------
+    quoted
+        Between quotation marks.
+
+    Examples
+    --------
+    >>> quoted("a\nb")
+    "'a\\nb'"
+    """
+    return repr(shortened(text))
+
+
 class CaptureError(CcpAssessError, ValueError):
     """A capture cannot be read at all; the text names the file and what it holds instead."""
 
@@ -74,7 +120,7 @@ class TableError(CcpAssessError, ValueError):
             for part in (
                 file,
                 None if row is None else f"row {row}",
-                None if column is None else f"column {column}",
+                None if column is None else f"column {shortened(column)}",
             )
             if part
         ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from ccp_assess.errors import ReferenceFactError
+from ccp_assess.errors import ReferenceFactError, quoted
 
 # What people call a service, beside its name in the table.
 _OTHER_NAMES = {
@@ -124,7 +124,7 @@ def service_name(text: str) -> str:
         found = _OTHER_NAMES.get(name, name)
         if found in service_names():
             return found
-    raise ReferenceFactError(f"service {text!r} is unknown; known services are {', '.join(service_names())}")
+    raise ReferenceFactError(f"service {quoted(text)} is unknown; known services are {', '.join(service_names())}")
 
 
 def offers(service: str, region_code: str) -> bool | None:

@@ -65,6 +65,10 @@ def test_short_rows_are_filled_and_empty_extra_cells_ignored():
         ("site_id\nx\nMünchen\n".encode("latin-1"), ("row 3", "0xfc", "CSV UTF-8")),
         (b"PK\x03\x04rest", ("workbook",)),
         (b"site_id\nx\x00y\n", ("row 2", "binary")),
+        (b"x" * 100_000 + b"\n", ("row 1", "must be added", "xxx...")),
+        (b"x," * 100 + b"x\n", ("row 1", "twice")),
+        (b"site_id," + b",".join([b"y" * 5_000] * 2) + b"\n", ("row 1", "yyy...", "twice")),
+        (",".join(f"c{number}" for number in range(5_000)).encode() + b"\n", ("c19, ...",)),
     ],
 )
 def test_a_broken_table_is_refused_in_one_sentence(tmp_path, content, words):
@@ -74,6 +78,7 @@ def test_a_broken_table_is_refused_in_one_sentence(tmp_path, content, words):
         read_rows(path, required=("site_id",))
     message = str(caught.value)
     assert message.startswith("sites.csv")
+    assert len(message) < 500
     assert "\n" not in message
     for word in words:
         assert word in message

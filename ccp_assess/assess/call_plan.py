@@ -291,5 +291,5 @@ def _instant(text: str | None) -> datetime | None:
     """Read a time; one without an offset is taken as this workstation's."""
     try:
         return None if text is None else datetime.fromisoformat(text).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):  # the first and the last hours of the calendar have no other time zone
         return None

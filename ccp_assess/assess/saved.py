@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ccp_assess.errors import CcpAssessError
+from ccp_assess.shapes import has_shape, parse_json
 
 FILE = "assessment.json"
+
+_SAYS = {"code": str, "severity": str, "text": str, "evidence": (dict, None)}
+_SOMEWHERE = {"site_id": (str, None), "region_code": (str, None)}
+_SHAPE: dict[str, Any] = {
+    "findings": [{**_SAYS, **_SOMEWHERE, "file": (str, None)}],
+    "measurements": [
+        {
+            "source": (str, None),
+            "site_id": (str, None),
+            "regions": [{"region_code": (str, None), "diagnosis": ([_SAYS], None)}],
+        }
+    ],
+    "tested": [{"kind": str, **_SOMEWHERE, "vantage": (str, None), "time": (str, None)}],
+    "recommendation": ({"regions": ([str], None)}, None),
+}
+"""What is read of it again; whatever else it holds is only for others."""
 
 
 def read_assessment(path: str | Path) -> dict[str, Any]:
@@ -33,7 +49,7 @@ def read_assessment(path: str | Path) -> dict[str, Any]:
     if file.is_dir():
         file /= FILE
     try:
-        document = json.loads(file.read_bytes())
+        document = parse_json(file.read_bytes())
     except OSError as error:
         raise CcpAssessError(
             f"{path} holds no {FILE} ({error.strerror}); give the folder that `ccp-assess assess --out` wrote, or a "
@@ -41,9 +57,9 @@ def read_assessment(path: str | Path) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise CcpAssessError(f"{file} is no JSON ({error}); assess the client again") from error
-    if not isinstance(document, dict) or not {"findings", "measurements", "tested"} <= document.keys():
+    if not has_shape(document, _SHAPE):
         raise CcpAssessError(f"{file} is not what `ccp-assess assess` writes; assess the client again")
-    return document
+    return dict(document)
 
 
 def is_client_folder(path: str | Path) -> bool:

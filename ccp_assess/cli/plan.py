@@ -33,7 +33,7 @@ def plan(
     if done is not None:
         try:
             moment = datetime.now(UTC) if began is None else datetime.fromisoformat(began).astimezone()
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise typer.BadParameter(
                 f"{began!r} is no time; write it as 2026-11-23T09:30", param_hint="--began"
             ) from error

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ccp_assess import geo
 from ccp_assess.csvtext import Row, optional_number, optional_text
-from ccp_assess.errors import CcpAssessError
+from ccp_assess.errors import CcpAssessError, shortened
 
 CONTRADICTION_KM = 300.0
 """Coordinates further than this from the place named in the same row are taken for a slip [km]."""
@@ -176,7 +176,10 @@ def _by_place(row: Row, place: str, *, country: str | None, by_country: bool) ->
             return _middle_of(place)
         raise row.wrong("place", str(error)) from None
     if country and found.country != country:
-        raise row.wrong("country", f"{place} is in {found.country}, not in {country}; correct the country or the place")
+        raise row.wrong(
+            "country",
+            f"{shortened(place)} is in {found.country}, not in {country}; correct the country or the place",
+        )
     return Location(
         latitude=found.latitude,
         longitude=found.longitude,

@@ -11,8 +11,8 @@ from typing import TypeVar, cast
 
 from ccp_assess.client.places import locate
 from ccp_assess.client.problems import Problems
-from ccp_assess.csvtext import Row, choice, flag, integer, number, optional_number, optional_text, text
-from ccp_assess.errors import TableError
+from ccp_assess.csvtext import Row, choice, flag, integer, listed, number, optional_number, optional_text, text
+from ccp_assess.errors import TableError, quoted
 from ccp_assess.sites import Access, CallerOrigin, Line, Reroute, Site, TransferTarget
 from ccp_assess.tables import LAYOUTS, TableLayout
 
@@ -192,7 +192,7 @@ def unused_columns(rows: Sequence[Row], layout: TableLayout) -> tuple[str, ...]:
     absent = [column for column in layout.columns if column not in names]
     slips = ((name, _closest(name, absent)) for name in names if name not in layout.columns and name != "country")
     return tuple(
-        f"{rows[0].file}: the column {name!r} is kept but not used; if it is meant to be {meant}, rename it."
+        f"{rows[0].file}: the column {quoted(name)} is kept but not used; if it is meant to be {meant}, rename it."
         for name, meant in slips
         if meant
     )
@@ -220,12 +220,12 @@ def _check_columns(rows: Sequence[Row], layout: TableLayout) -> None:
 
 
 def _missing_column(column: str, names: Sequence[str]) -> str:
-    return f"the column is missing; add it{_hint(column, names)} (the header has {', '.join(names)})"
+    return f"the column is missing; add it{_hint(column, names)} (the header has {listed(names)})"
 
 
 def _hint(column: str, names: Sequence[str]) -> str:
     meant = _closest(column, names)
-    return f", or rename {meant!r} if that is it" if meant else ""
+    return f", or rename {quoted(meant)} if that is it" if meant else ""
 
 
 def _closest(name: str, others: Sequence[str]) -> str | None:

@@ -12,11 +12,22 @@ from ccp_assess.client.locating import child_of
 from ccp_assess.errors import CcpAssessError, TableError
 from ccp_assess.files import write_whole
 from ccp_assess.selection.options import Constraints, Weights, known_regions
+from ccp_assess.shapes import has_shape, parse_json
 
 FILE = "scenarios.json"
 LONGEST_NAME = 80
 _WEIGHTS = ("agents", "callers", "transfers", "hops")
 _LISTS = ("allowed_regions", "excluded_regions", "residency", "services")
+_SHAPE = {
+    "scenarios": [
+        {
+            "name": str,
+            "saved": str,
+            "weights": {str: float},
+            "constraints": dict.fromkeys(_LISTS, ([str], None)),
+        }
+    ]
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,21 +71,25 @@ def read_scenarios(folder: str | Path) -> tuple[Scenario, ...]:
     path = child_of(Path(folder), FILE)
     if path is None:
         return ()
+    reason = "it is not what this toolkit writes"
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["scenarios"]
-        return tuple(_scenario(row) for row in rows)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, CcpAssessError) as error:
-        reason = f"{error}" if isinstance(error, CcpAssessError) else "it is not what this toolkit writes"
-        raise TableError(f"the scenarios cannot be read ({reason}); mend or delete the file", file=FILE) from None
+        document = parse_json(path.read_text(encoding="utf-8"))
+        if has_shape(document, _SHAPE):
+            return tuple(_scenario(row) for row in document["scenarios"])
+    except CcpAssessError as error:
+        reason = f"{error}"
+    except (OSError, ValueError):
+        pass
+    raise TableError(f"the scenarios cannot be read ({reason}); mend or delete the file", file=FILE)
 
 
 def _scenario(row: dict[str, Any]) -> Scenario:
     weights, constraints = row["weights"], row["constraints"]
-    allowed, excluded, residency, services = (tuple(map(str, constraints.get(name, ()))) for name in _LISTS)
+    allowed, excluded, residency, services = (tuple(constraints.get(name) or ()) for name in _LISTS)
     known_regions((*allowed, *excluded))
     return Scenario(
-        name=str(row["name"])[:LONGEST_NAME],
-        saved=str(row["saved"]),
+        name=_line(row["name"]),
+        saved=_line(row["saved"]),
         weights=Weights(**{name: float(weights[name]) for name in _WEIGHTS if name in weights}).checked(),
         constraints=Constraints(
             allowed_regions=allowed,
@@ -113,7 +128,7 @@ def save_scenario(
     TableError
         If the name is empty, or the file cannot be read or written.
     """
-    plain = " ".join(name.split())[:LONGEST_NAME]
+    plain = _line(name)
     if not plain:
         raise TableError("give the scenario a name", file=FILE)
     moment = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -121,6 +136,11 @@ def save_scenario(
     kept = {scenario.name.casefold(): scenario for scenario in read_scenarios(folder)}
     kept[plain.casefold()] = added
     return _write(Path(folder), tuple(kept.values()))
+
+
+def _line(words: str) -> str:
+    """Return a text in one line that can be written again: half a character of JSON's cannot."""
+    return " ".join(words.encode("utf-8", "replace").decode("utf-8").split())[:LONGEST_NAME]
 
 
 def delete_scenario(folder: str | Path, name: str) -> tuple[Scenario, ...]:

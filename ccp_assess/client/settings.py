@@ -117,7 +117,9 @@ def settings_from_text(
     """
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise TableError("this is not valid TOML: its brackets are nested too deep", file=FILE) from None
+    except ValueError as error:  # also that of a whole number of thousands of digits, which is none of TOML's own
         raise TableError(f"this is not valid TOML: {error}; text stands in quotation marks", file=FILE) from None
     _check_known(document, text)
     values = {section: {**(defaults or {}).get(section, {}), **document.get(section, {})} for section in _SECTIONS}

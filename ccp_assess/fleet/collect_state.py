@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from ccp_assess.fleet.needs import FleetError
 from ccp_assess.fleet.refusals import told_as_unread
 from ccp_assess.fleet.sources import open_place
 from ccp_assess.probe.signed import key_id
+from ccp_assess.shapes import parse_json
 
 MOST_LISTED = 200
 """Files of the quarantine that are read for their reasons, the latest first."""
@@ -108,7 +108,7 @@ def _instant(time_s: float) -> datetime | None:
 def _refusal(path: str, data: bytes | None, listed: Mapping[str, Listed]) -> dict[str, Any]:
     """Read why a file was refused; a note that is damaged still counts as one."""
     try:
-        told = json.loads(data or b"{}")
+        told = parse_json(data or b"{}")
     except ValueError:
         told = {}
     told = told if isinstance(told, dict) else {}

@@ -22,6 +22,7 @@ from ccp_assess.fleet.refusals import why
 from ccp_assess.fleet.rows import Parts, sha256_of
 from ccp_assess.fleet.schema import TABLES
 from ccp_assess.fleet.sources import Place, changed_s
+from ccp_assess.shapes import has_shape, parse_json
 
 FORMAT = 2
 """Of the layout and of the tables; a unit whose record tells another one is done again."""
@@ -175,10 +176,8 @@ class Dataset:
         data = self.get("dataset.json")
         if data is None:
             return None
-        try:
-            return int(json.loads(data)["format"])
-        except (ValueError, KeyError, TypeError):
-            return 0
+        found = _parsed(data, {"format": int})
+        return 0 if found is None else int(found["format"])
 
     def write_unit(
         self, unit: dict[str, Any], parts: Parts, found: dict[str, Any], check: Callable[[], None] = lambda: None
@@ -381,11 +380,7 @@ class Dataset:
 
     def manifest(self) -> dict[str, Any] | None:
         """Read what the dataset adds up to; ``None`` where no run has ended, or where it is damaged."""
-        try:
-            found = json.loads(self.get("manifest.json") or b"null")
-        except ValueError:
-            return None
-        return found if isinstance(found, dict) else None
+        return _parsed(self.get("manifest.json") or b"", _MANIFEST)
 
     def check(self) -> list[str]:
         """Hold every part against its record and the sums against the manifest.
@@ -454,14 +449,59 @@ def record_bytes(record: dict[str, Any]) -> bytes:
 
 
 def parse_record(data: bytes) -> dict[str, Any] | None:
-    """Read a record; ``None`` of what is none of this format."""
-    try:
-        record = json.loads(data)
-        is_ours = record["format"] == FORMAT and record["key"] and record["files"][0]["kind"]
-        whole = is_ours and all(part["path"].split("/")[0] in TABLES and part["sha256"] for part in record["parts"])
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+    """Read a record; ``None`` of what is none of this format, or is damaged."""
+    record = _parsed(data, _RECORD)
+    if record is None or record["format"] != FORMAT or not record["files"]:
         return None
-    return record if whole else None
+    is_collected = record["files"][0]["kind"] == "collected"
+    hashed = record.get("sha256") or {}
+    is_whole = (
+        (is_collected or "sha256" in record)
+        and all(file["path"] in hashed for file in record["files"] if hashed)
+        and all(len(span) == 2 for span in record["spans"].values())
+        and all(_is_part(part["path"]) for part in record["parts"])
+        and (not is_collected or len(record["parts"]) == 1)
+    )
+    return record if is_whole else None
+
+
+def _is_part(path: str) -> bool:
+    """Tell whether a path is one of `part_path`: parts are removed by it, so it must not lead out of the dataset."""
+    pieces = path.split("/")
+    return len(pieces) == 5 and pieces[0] in TABLES and ".." not in pieces
+
+
+def _parsed(data: bytes, shape: dict[str, Any]) -> dict[str, Any] | None:
+    """Read a document; ``None`` where it is not of its shape."""
+    try:
+        value = parse_json(data)
+    except ValueError:
+        return None
+    return value if has_shape(value, shape) else None
+
+
+_ASIDE = [{"path": str, "reason": str}]
+_RECORD: dict[str, Any] = {
+    "format": int,
+    "key": str,
+    "files": [{"client": str, "site_id": str, "kind": str, "path": str, "size": int, "stamp": str}],
+    "rows": {str: int},
+    "packets": int,
+    "spans": {str: [(int, None)]},
+    "sha256": ({str: str}, None),
+    "limits": ([str], None),
+    "set_aside": _ASIDE,
+    "parts": [{"path": str, "bytes": int, "sha256": str}],
+}
+_MANIFEST: dict[str, Any] = {
+    "units": int,
+    "files": int,
+    "bytes": int,
+    "rows": {str: int},
+    "parts": int,
+    "limits": _ASIDE,
+    "set_aside": _ASIDE,
+}
 
 
 def _fingerprint(files: Iterable[tuple[str, int]]) -> str:

@@ -26,6 +26,7 @@ from ccp_assess.fleet.needs import FleetError, need
 from ccp_assess.fleet.rows import ROW_GROUP_ROWS, parquet_bytes, parquet_writer, sha256_of
 from ccp_assess.fleet.schema import TABLES, arrow_schema
 from ccp_assess.fleet.sources import open_place
+from ccp_assess.shapes import has_shape, parse_json
 
 BATCH_BYTES = 64 << 20
 """Parts of a month are merged up to this size, else those of a day; a larger part stays by itself."""
@@ -35,6 +36,18 @@ INDEX_FORMAT = f"{FORMAT}.2"
 """Of what is merged and counted; another one is made anew of the parts."""
 
 FOLDER = "merged"
+_INDEX: dict[str, Any] = {
+    "format": str,
+    "units": str,
+    "entries": [
+        {
+            "key": str,
+            "table": str,
+            "read": {str: [str]},
+            "files": [{"path": str, "bytes": int, "sha256": str}],
+        }
+    ],
+}
 _PATIENCE_S = 120.0
 
 
@@ -223,12 +236,13 @@ def read_index(dataset: Dataset) -> Index:
         Empty where there is none, or none that can be read.
     """
     try:
-        found = json.loads(dataset.get(INDEX) or b"{}")
-        if found.get("format") != INDEX_FORMAT:
-            return Index(units=None, entries={})
-        return Index(units=str(found["units"]), entries={str(entry["key"]): entry for entry in found["entries"]})
-    except (ValueError, KeyError, TypeError, AttributeError):
+        found = parse_json(dataset.get(INDEX) or b"{}")
+    except ValueError:
+        found = {}
+    if not has_shape(found, _INDEX) or found["format"] != INDEX_FORMAT:
         return Index(units=None, entries={})
+    entries = {entry["key"]: entry for entry in found["entries"] if entry["table"] in entry["read"]}
+    return Index(units=found["units"], entries=entries)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -20,6 +20,7 @@ from ccp_assess.fleet.needs import FleetError
 from ccp_assess.fleet.rows import sha256_of
 from ccp_assess.fleet.sources import Place, SourceFile, list_source
 from ccp_assess.fleet.units import Span, Unit, plan_units
+from ccp_assess.shapes import has_shape, parse_json
 from ccp_assess.wire.columns import REASONS
 
 _PEEK_BYTES = 262_144
@@ -129,7 +130,8 @@ def _known_spans(records: Iterable[dict[str, Any]]) -> dict[SourceFile, Span]:
         for entry in record["files"]:
             if entry["path"] in record["spans"]:
                 first_ns, last_ns = record["spans"][entry["path"]]
-                known[SourceFile(**entry)] = Span(first_ns=first_ns, last_ns=last_ns)
+                file = SourceFile(**{field.name: entry[field.name] for field in fields(SourceFile)})
+                known[file] = Span(first_ns=first_ns, last_ns=last_ns)
     return known
 
 
@@ -181,11 +183,12 @@ class _Head:
 
 def _noted(dataset: Dataset) -> dict[str, Any]:
     """Read what earlier looks found: sites that were looked through, and files that belong together."""
+    nothing: dict[str, Any] = {"looked_through": {}, "sets": []}
     try:
-        noted = json.loads(dataset.get(_JOINED) or b"{}")
-        return {"looked_through": dict(noted["looked_through"]), "sets": list(noted["sets"])}
-    except (ValueError, KeyError, TypeError):
-        return {"looked_through": {}, "sets": []}
+        noted = parse_json(dataset.get(_JOINED) or b"{}")
+    except ValueError:
+        return nothing
+    return dict(noted) if has_shape(noted, {"looked_through": {str: str}, "sets": [[dict]]}) else nothing
 
 
 def _sets_of(dataset: Dataset, files: Iterable[SourceFile]) -> list[frozenset[str]]:

@@ -16,7 +16,7 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from ccp_assess.errors import PlaceError, ReferenceFactError
+from ccp_assess.errors import PlaceError, ReferenceFactError, quoted
 from ccp_assess.geo.distances import EARTH_RADIUS_KM, great_circle_km
 from ccp_assess.geo.names import folded_name, spellings
 
@@ -130,7 +130,7 @@ def find_place(text: str) -> Place:
     matching = _matching(namesakes, qualifiers)
     if not matching:
         shown = tuple(place.label for place in namesakes[:MAX_CANDIDATES])
-        raise PlaceError(f"{text!r} is not known there; known are {'; '.join(shown)}", shown)
+        raise PlaceError(f"{quoted(text)} is not known there; known are {'; '.join(shown)}", shown)
     return _only(matching, text)
 
 
@@ -143,9 +143,9 @@ def _only(places: list[Place], text: str) -> Place:
         return first
     if twins:
         where = " and ".join(f"{place.latitude:g}, {place.longitude:g}" for place in [first, *others][:3])
-        raise PlaceError(f"{text!r} is the name of places at {where}; give latitude and longitude instead")
+        raise PlaceError(f"{quoted(text)} is the name of places at {where}; give latitude and longitude instead")
     shown = tuple(dict.fromkeys(place.label for place in [first, *others]))[:MAX_CANDIDATES]
-    raise PlaceError(f"{text!r} can mean several places; write one of {'; '.join(shown)}", shown)
+    raise PlaceError(f"{quoted(text)} can mean several places; write one of {'; '.join(shown)}", shown)
 
 
 def _same_town(first: Place, other: Place) -> bool:
@@ -185,7 +185,7 @@ def _unknown(text: str, name: str) -> PlaceError:
     near = difflib.get_close_matches(folded, keys, n=3, cutoff=0.75)
     shown = tuple(dict.fromkeys(_namesakes(key)[0].label for key in near))
     hint = f"did you mean {' or '.join(shown)}" if shown else "write the nearest larger city as in `Lisbon, PT`"
-    return PlaceError(f"{text!r} is not in the gazetteer; {hint}, or give latitude and longitude", shown)
+    return PlaceError(f"{quoted(text)} is not in the gazetteer; {hint}, or give latitude and longitude", shown)
 
 
 def find_country(text: str) -> Country:
@@ -219,7 +219,7 @@ def find_country(text: str) -> Country:
         meant = dict.fromkeys(_country_codes_by_name()[key] for key in near)
         names = ", ".join(f"{code} ({read_countries()[code].name})" for code in meant)
         hint = f"; similar are {names}" if names else "; write its ISO 3166 code, such as PT"
-        raise ReferenceFactError(f"there is no country {text!r}{hint}")
+        raise ReferenceFactError(f"there is no country {quoted(text)}{hint}")
     return read_countries()[code]
 
 
@@ -256,12 +256,12 @@ def countries_of_number(number: str) -> tuple[Country, ...]:
 
 def _only_country(countries: tuple[Country, ...], text: str) -> Country:
     if not countries:
-        raise ReferenceFactError(f"no country has the dial prefix {text!r}; write its ISO 3166 code, such as PT")
+        raise ReferenceFactError(f"no country has the dial prefix {quoted(text)}; write its ISO 3166 code, such as PT")
     first, *others = countries
     if all(first.population >= DOMINANCE * country.population for country in others):
         return first
     names = ", ".join(country.code for country in countries[:MAX_CANDIDATES])
-    raise ReferenceFactError(f"several countries have the dial prefix {text!r}; write one of {names}")
+    raise ReferenceFactError(f"several countries have the dial prefix {quoted(text)}; write one of {names}")
 
 
 def _country_code(text: str) -> str | None:

@@ -57,6 +57,7 @@ def test_each_call_is_tied_to_the_one_that_was_on_the_wire_and_none_twice():
         ("video,,", "'video' is none of inbound"),
         ("hold,perfect,", "'perfect' is none of ok"),
         ("hold,ok,tomorrow", "'tomorrow' is no time"),
+        ("hold,ok,9999-12-31T23:59:59-23:00", "is no time"),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path, row, words):

@@ -188,9 +188,36 @@ def test_a_folder_without_an_assessment_is_told_in_a_sentence(tmp_path: Path) ->
     (tmp_path / "assessment.json").write_text("[1", encoding="utf-8")
     with pytest.raises(CcpAssessError, match="is no JSON"):
         read_assessment(tmp_path)
+    (tmp_path / "assessment.json").write_text("[" * 5000, encoding="utf-8")
+    with pytest.raises(CcpAssessError, match="nested too deep"):
+        read_assessment(tmp_path)
     (tmp_path / "assessment.json").write_text("{}", encoding="utf-8")
     with pytest.raises(CcpAssessError, match="is not what"):
         read_assessment(tmp_path / "assessment.json")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"findings": None},
+        {"findings": [None]},
+        {"findings": [{"code": "LOSS_INBOUND", "text": "lost"}]},
+        {"findings": [{**loss(), "evidence": "x"}]},
+        {"findings": [{**loss(), "site_id": {}}]},
+        {"findings": [{**loss(), "site_id": float("nan")}]},
+        {"measurements": [{"site_id": "LIS"}]},
+        {"measurements": [{"regions": [{"diagnosis": [{"code": []}]}]}]},
+        {"tested": [{"site_id": "LIS"}]},
+        {"tested": [{**call(), "time": 7}]},
+        {"tested": [{**call(), "vantage": 7}]},
+        {"recommendation": "eu-west-2"},
+        {"recommendation": {"regions": [["eu-west-2"]]}},
+    ],
+)
+def test_a_damaged_assessment_is_refused_and_never_compared(tmp_path: Path, damage: dict[str, Any]) -> None:
+    (tmp_path / "assessment.json").write_text(json.dumps({**visit(loss(), tested=[call()]), **damage}))
+    with pytest.raises(CcpAssessError, match="is not what `ccp-assess assess` writes"):
+        read_assessment(tmp_path)
 
 
 def test_a_saved_assessment_is_read_from_its_folder(tmp_path: Path) -> None:

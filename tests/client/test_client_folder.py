@@ -74,6 +74,8 @@ def test_the_name_of_the_folder_stands_in_for_a_missing_name(folder: Path, write
         ("[client]\nname = 7\n", 2, ["quotation marks"]),
         ('[measure]\nprobes_match = "whatever"\n', 2, ["SITE__*.json|txt"]),
         ("[client\nname = 1\n", None, ["not valid TOML", "line 1"]),
+        (f"[client]\nname = {'[' * 5000}\n", None, ["not valid TOML", "nested too deep"]),
+        (f"[weights]\nagents = {'9' * 5000}\n", None, ["not valid TOML", "digits"]),
     ],
 )
 def test_wrong_settings_name_line_key_and_the_fix(write: Write, text: str, row: int | None, words: list[str]) -> None:

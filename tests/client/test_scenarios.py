@@ -34,6 +34,14 @@ def test_the_same_name_is_replaced_and_a_deleted_one_is_gone(tmp_path: Path) -> 
     assert [s.name for s in delete_scenario(tmp_path, "b")] == ["a"]
 
 
+def test_names_of_half_a_character_and_of_several_lines_can_be_shown_and_written_again(tmp_path: Path) -> None:
+    row = {"name": "a\nb \ud800", "saved": "\ud800", "weights": {}, "constraints": {}}
+    (tmp_path / FILE).write_text(json.dumps({"scenarios": [row]}), encoding="utf-8")
+    kept = save_scenario(tmp_path, "c", Weights(), Constraints(), now=NOON)
+    assert [one.name for one in kept] == ["a b ?", "c"]
+    assert read_scenarios(tmp_path) == kept
+
+
 def test_a_name_is_needed(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="give the scenario a name"):
         save_scenario(tmp_path, " ", Weights(), Constraints())
@@ -50,6 +58,10 @@ def test_a_name_is_needed(tmp_path: Path) -> None:
         json.dumps(
             {"scenarios": [{"name": "x", "saved": "", "weights": {}, "constraints": {"excluded_regions": ["mars-1"]}}]}
         ),
+        json.dumps({"scenarios": [{"name": "x", "saved": "", "weights": {"agents": 10**400}, "constraints": {}}]}),
+        # one text, not a list of it: EU would become the countries E and U
+        json.dumps({"scenarios": [{"name": "x", "saved": "", "weights": {}, "constraints": {"residency": "EU"}}]}),
+        "[" * 5000,
     ],
 )
 def test_another_file_of_that_name_is_one_sentence_and_stays(tmp_path: Path, content: str) -> None:

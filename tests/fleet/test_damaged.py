@@ -1,0 +1,112 @@
+"""What a dataset says of itself, damaged in any way: it counts as not there, and is made again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ccp_assess.fleet.collect_state import collect_state
+from ccp_assess.fleet.dataset import FORMAT, Dataset, open_dataset, parse_record, record_bytes
+from ccp_assess.fleet.merging import INDEX_FORMAT, check_merged, files_to_read, read_index
+from ccp_assess.fleet.plan import join_shared, make_plan
+from ccp_assess.fleet.sources import open_place
+
+PART = "calls/client=a/site_id=S/day=2026-11-23/k.parquet"
+FILE = {"client": "a", "site_id": "S", "kind": "captures", "path": "S/a.pcap", "size": 1, "stamp": "1"}
+RECORD = {
+    "format": FORMAT,
+    "key": "k",
+    "files": [FILE],
+    "rows": {"calls": 1},
+    "packets": 9,
+    "spans": {"S/a.pcap": [1, None]},
+    "sha256": {},
+    "limits": [],
+    "set_aside": [],
+    "parts": [{"path": PART, "bytes": 5, "sha256": "ab"}],
+}
+ENTRY = {"key": "k", "table": "calls", "read": {"calls": [PART]}, "files": []}
+DEEP = b"[" * 5000
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return open_dataset(open_place(str(tmp_path / "out")))
+
+
+def test_a_record_that_is_whole_is_read_also_where_a_file_s_name_is_no_text() -> None:
+    assert parse_record(record_bytes(RECORD)) == RECORD
+    odd = {**RECORD, "files": [{**FILE, "path": "S/\udcff.pcap"}]}
+    assert parse_record(record_bytes(odd)) == odd
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"format": FORMAT + 1},
+        {"key": None},
+        {"files": []},
+        {"files": [None]},
+        {"files": [{**FILE, "size": "1"}]},
+        {"files": [{name: FILE[name] for name in ("kind", "path")}]},
+        {"rows": []},
+        {"rows": {"calls": ""}},
+        {"packets": None},
+        {"packets": float("inf")},
+        {"limits": 7},
+        {"set_aside": None},
+        {"set_aside": [{}]},
+        {"sha256": {"S/another.pcap": "ab"}},
+        {"spans": {"S/a.pcap": [1]}},
+        {"spans": []},
+        {"parts": [{"path": PART}]},
+        {"parts": [{"path": "calls/k.parquet", "bytes": 5, "sha256": "ab"}]},
+        # parts are removed by their path
+        {"parts": [{"path": "calls/../../../k.parquet", "bytes": 5, "sha256": "ab"}]},
+    ],
+)
+def test_a_damaged_record_is_none(damage: dict[str, Any]) -> None:
+    assert parse_record(json.dumps({**RECORD, **damage}).encode()) is None
+
+
+@pytest.mark.parametrize("name", ["sha256", "rows", "packets", "set_aside", "parts"])
+def test_a_record_that_lacks_something_is_none(name: str) -> None:
+    assert parse_record(json.dumps({key: value for key, value in RECORD.items() if key != name}).encode()) is None
+
+
+@pytest.mark.parametrize("data", [b'{"format": Infinity}', b'{"format": true}', b'{"format": "2"}', b"[]", DEEP])
+def test_a_damaged_mark_of_the_layout_is_of_no_layout(dataset: Dataset, data: bytes) -> None:
+    dataset.put("dataset.json", data)
+    assert dataset.layout() == 0
+
+
+@pytest.mark.parametrize("data", [DEEP, b"[]", b"{}", b'{"set_aside": [1]}'])
+def test_a_damaged_manifest_is_none(dataset: Dataset, data: bytes) -> None:
+    assert dataset.write_manifest([RECORD], []) == dataset.manifest()
+    dataset.put("manifest.json", data)
+    assert dataset.manifest() is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"files": 7}, {"files": [None]}, {"files": ["path"]}, {"read": {}}, {"read": {"calls": 1}}, {"key": []}],
+)
+def test_a_damaged_index_is_passed_over(dataset: Dataset, damage: dict[str, Any]) -> None:
+    dataset.put_record(RECORD)
+    document = {"format": INDEX_FORMAT, "units": "x", "entries": [{**ENTRY, **damage}]}
+    dataset.put("index.json", json.dumps(document).encode())
+    assert read_index(dataset).entries == {}
+    assert files_to_read(dataset).by_table == {"calls": [PART]}
+    assert check_merged(dataset)
+
+
+def test_nesting_that_nobody_wrote_harms_nothing(dataset: Dataset) -> None:
+    for path in ("index.json", "units/k.json", "joined.json", "quarantine/x.json"):
+        dataset.put(path, DEEP)
+    state = collect_state(dataset.place.url)
+    assert (state.accepted, state.reasons) == (0, {"unknown": 1})
+    assert files_to_read(dataset).by_table == {}
+    (Path(dataset.place.url).parent / "source").mkdir()
+    plan = make_plan(open_place(str(Path(dataset.place.url).parent / "source")), dataset, {}, dataset.units())
+    assert join_shared(dataset, plan) == 0
