@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input --require-hashes
 
-.PHONY: assess lab app test test-long check bench fuzz kit probe-pyz clean
+.PHONY: assess lab app test test-long packages check bench fuzz kits kit probe-pyz clean
 
 assess: $(VENV)/.core
 	$(BIN)/ccp-assess assess data/sample --out out/sample
@@ -15,16 +15,18 @@ lab: $(VENV)/.notebook
 app: $(VENV)/.notebook
 	JUPYTER_PATH="$(CURDIR)/ccp_assess/widgets/jupyter" $(BIN)/voila --template=ccp notebooks/00-start-here.ipynb
 
-test: $(VENV)/.dev
-	sh tools/system_packages.sh
-	$(MAKE) --no-print-directory check
-	$(BIN)/python tools/make_kit.py
+# Side by side where one waits for the network and the other for the processor.
+test:
+	$(MAKE) --no-print-directory -j2 packages $(VENV)/.dev
+	$(MAKE) --no-print-directory -j2 check kits
 	$(BIN)/python -m pytest -m "not long and not browser" -n 2 --dist loadfile
 	$(BIN)/python -m pytest -m "browser and not long" -n 2 --dist loadfile
 
-test-long: $(VENV)/.dev
-	sh tools/system_packages.sh
+test-long: packages $(VENV)/.dev
 	$(BIN)/python -m pytest -m long
+
+packages:
+	sh tools/system_packages.sh
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -50,6 +52,9 @@ fuzz: $(VENV)/.dev
 # The measuring alone in one file, for an agent's computer: any Python from 3.11 on runs it, nothing is installed.
 probe-pyz: $(VENV)/.core
 	$(BIN)/python tools/make_probe_pyz.py
+
+kits: $(VENV)/.dev
+	$(BIN)/python tools/make_kit.py
 
 # What installs ccp-assess at a client's without internet: one folder (and one file) for each system, see tools/kit.
 kit: $(VENV)/.dev

@@ -168,7 +168,7 @@ class Latest(Generic[_T]):
     """
 
     def __init__(self) -> None:
-        self._waiting: tuple[Callable[[], _T], Callable[[_T], None]] | None = None
+        self._wanted: tuple[Callable[[], _T], Callable[[_T], None]] | None = None
         self._is_running = False
 
     def ask(self, work: Callable[[], _T], done: Callable[[_T], None]) -> None:
@@ -186,21 +186,22 @@ class Latest(Generic[_T]):
         except RuntimeError:
             done(work())
             return
-        self._waiting = (work, done)
+        self._wanted = (work, done)
         if not self._is_running:
             self._is_running = True
             loop.create_task(self._run())  # noqa: RUF006 - it ends by itself, and the loop of a kernel lives on
 
+    def forget(self) -> None:
+        """Want no answer any more, not even that to what is being worked out."""
+        self._wanted = None
+
     async def _run(self) -> None:
         try:
-            while self._waiting is not None:
-                (work, done), self._waiting = self._waiting, None
+            while (asked := self._wanted) is not None:
+                work, done = asked
                 answer = await asyncio.to_thread(work)
-                if self._waiting is None:
+                if self._wanted is asked:
+                    self._wanted = None
                     done(answer)
         finally:
             self._is_running = False
-
-    def forget(self) -> None:
-        """Drop what waits."""
-        self._waiting = None

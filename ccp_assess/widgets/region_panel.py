@@ -268,6 +268,7 @@ class RegionPanel(Panel):
             self.problem.value = problem_html(str(error), "What is shown is from before.")
             return
         self.problem.value = ""
+        self._latest.forget()  # sentences of the one before would stand under the new headline
         for part in (self.sentences, self.tipping, self.budgets):
             part.value = waiting_html(part.value)
         if self._table_s <= SOON_S:

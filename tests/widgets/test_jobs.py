@@ -115,7 +115,8 @@ def test_what_the_work_tells_before_its_end_is_heard_in_order() -> None:
     assert heard == [0, 1, 2]
 
 
-def test_of_many_questions_the_last_is_answered() -> None:
+def answers_to(then: Callable[[Latest[int], list[int]], None]) -> list[int]:
+    """Ask for 0; what happens while it is worked out is up to the caller."""
     answers: list[int] = []
     latest: Latest[int] = Latest()
     first_began, go_on = threading.Event(), threading.Event()
@@ -128,14 +129,25 @@ def test_of_many_questions_the_last_is_answered() -> None:
     async def ask() -> None:
         latest.ask(slow, answers.append)
         await asyncio.to_thread(first_began.wait, 30)
-        for number in range(1, 5):
-            latest.ask(lambda number=number: number, answers.append)
+        then(latest, answers)
         go_on.set()
         while latest._is_running:  # noqa: ASYNC110 - it has no event to wait for
             await asyncio.sleep(0.005)
 
     asyncio.run(asyncio.wait_for(ask(), timeout=60))
-    assert answers == [4]
+    return answers
+
+
+def test_of_many_questions_the_last_is_answered() -> None:
+    def ask_more(latest: Latest[int], answers: list[int]) -> None:
+        for number in range(1, 5):
+            latest.ask(lambda number=number: number, answers.append)
+
+    assert answers_to(ask_more) == [4]
+
+
+def test_a_question_that_nobody_has_any_more_is_not_answered_though_it_is_worked_out_already() -> None:
+    assert answers_to(lambda latest, _answers: latest.forget()) == []
 
 
 def test_without_a_kernel_every_question_is_answered() -> None:

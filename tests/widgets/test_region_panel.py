@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -312,6 +313,34 @@ def test_in_a_notebook_the_sentences_follow_when_the_slider_rests(monkeypatch: p
     assert "aria-busy" not in later
     assert "ap-southeast-2" in later
     assert "ap-southeast-2" in panel.headline.value
+
+
+def test_no_sentences_of_the_one_before_stand_under_a_new_headline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(region_panel, "REST_S", 0.01)
+    panel = panel_of(client_between_two_worlds())
+    works, began, go_on = region_panel._worked_out, threading.Event(), threading.Event()
+
+    def slow(ranking: Ranking) -> tuple[dict[str, Any], float]:
+        began.set()
+        assert go_on.wait(30)
+        return works(ranking)
+
+    monkeypatch.setattr(region_panel, "_worked_out", slow)
+
+    async def move() -> str:
+        panel.callers.value = 0.5
+        await asyncio.to_thread(began.wait, 30)
+        monkeypatch.setattr(region_panel, "REST_S", 0.5)
+        panel.agents.value, panel.callers.value = 0.0, 2.0  # before the sentences of the first move are there
+        shown = asyncio.Event()
+        panel.sentences.observe(lambda _: shown.set(), names="value")
+        go_on.set()
+        await shown.wait()
+        return panel.sentences.value
+
+    sentences = asyncio.run(asyncio.wait_for(move(), timeout=60))
+    assert "aria-busy" not in sentences
+    assert "ap-southeast-2" in sentences
 
 
 def test_a_slow_table_is_paled_at_once_and_comes_with_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
