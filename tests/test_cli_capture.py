@@ -175,3 +175,22 @@ def test_the_command_is_part_of_the_whole(monkeypatch, capsys):
         main()
     assert stop.value.code == 0
     assert "--workers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--ring", "9" * 400, "a ring holds at least 10kB and at most"),
+        ("--ring", "500²", "is no size"),
+        ("--ring", "1kB", "a ring holds at least 10kB"),
+        ("--duration", "9" * 400, "is no duration"),
+        ("--until-quiet", "0s", "is no duration"),
+        ("--until-quiet", "1h30", "is no duration"),
+    ],
+)
+def test_a_time_or_a_size_that_is_none_is_refused_before_anything_is_recorded(tmp_path, option, value, words):
+    out = tmp_path / "call.pcapng"
+    result = CliRunner().invoke(capture_app, ["record", "--out", str(out), option, value], env={"COLUMNS": "500"})
+    assert result.exit_code == 2
+    assert words in result.output
+    assert not out.exists()

@@ -6,30 +6,46 @@ import re
 
 import typer
 
-_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+from ccp_assess.errors import quoted
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_PART = rf"(\d+(?:\.\d+)?)\s*({'|'.join(_UNITS_S)})"
+_LONGEST_S = 10 * 366 * 86_400.0
+"""Nobody measures for longer, and the system's timers count no further than a few times that."""
 
 
-def seconds(text: str) -> float:
+def seconds(text: str, option: str | None = None) -> float:
     """Read a duration such as ``90s``, ``5m``, ``8h`` or ``1h30m``; a bare number is seconds.
 
     Parameters
     ----------
     text
         As given.
+    option
+        Which it was given to, for the message.
 
     Returns
     -------
     duration_s
         Above zero [s].
 
+    Raises
+    ------
+    typer.BadParameter
+        If it is none: also where a number without its unit stands among others, since ``1h30`` may mean minutes.
+
     Examples
     --------
     >>> seconds("1h30m"), seconds("45")
     (5400.0, 45.0)
     """
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip().lower())
-    whole = "".join(f"{number}{unit}" for number, unit in parts)
-    total = sum(float(number) * _UNITS_S[unit or "s"] for number, unit in parts)
-    if whole != re.sub(r"\s", "", text.strip().lower()) or total <= 0:
-        raise typer.BadParameter(f"{text!r} is no duration; write it as in 90s, 5m, 8h or 1h30m")
+    written = text.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", written):
+        written += "s"
+    parts = re.findall(_PART, written) if re.fullmatch(rf"({_PART}\s*)+", written) else []
+    total = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+    if not 0 < total <= _LONGEST_S:
+        raise typer.BadParameter(
+            f"{quoted(text)} is no duration; write it as in 90s, 5m, 8h or 1h30m", param_hint=option
+        )
     return total

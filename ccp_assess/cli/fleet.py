@@ -162,14 +162,14 @@ def report(
     from datetime import UTC, datetime
 
     from ccp_assess.cli.progress import progress_bar
-    from ccp_assess.fleet.answers import dataset_title, read_answers
+    from ccp_assess.fleet.answers import as_utc, dataset_title, read_answers
     from ccp_assess.fleet.masked import mask_answers
     from ccp_assess.report.many_sites import write_many_sites
 
     atexit.unregister(gc.freeze)  # the database's binding wants to be taken apart at the end, and says so loudly
     try:
-        instant = None if since is None else datetime.fromisoformat(since)
-    except ValueError as error:
+        instant = None if since is None else as_utc(datetime.fromisoformat(since))
+    except (ValueError, OverflowError) as error:
         raise typer.BadParameter(
             f"{since!r} is no instant; write 2026-11-23T12:00:00Z", param_hint="--since"
         ) from error

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ccp_assess.errors import quoted
+
 if TYPE_CHECKING:
     from ccp_assess.capture.record import Recording
 
-_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _SIZES = {"": 1, "k": 1_000, "kb": 1_000, "m": 1_000_000, "mb": 1_000_000, "g": 10**9, "gb": 10**9}
+_LARGEST_RING = 10**15
 
 
 def record(
@@ -106,12 +108,9 @@ def _watch(recording: Recording, *, quiet: bool) -> Any:
 
 
 def _seconds(text: str | None, option: str) -> float | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text.lower())
-    if match is None or match.group(2) not in _UNITS or float(match.group(1)) <= 0:
-        raise typer.BadParameter(f"{text!r} is no time; write it as 90s, 5m or 1h", param_hint=option)
-    return float(match.group(1)) * _UNITS[match.group(2)]
+    from ccp_assess.cli.durations import seconds
+
+    return None if text is None else seconds(text, option)
 
 
 def _ring(size: str | None, file_time: str | None) -> Any:
@@ -123,9 +122,9 @@ def _ring(size: str | None, file_time: str | None) -> Any:
         return None
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", size.lower())
     if match is None or match.group(2) not in _SIZES:
-        raise typer.BadParameter(f"{size!r} is no size; write it as 500MB", param_hint="--ring")
+        raise typer.BadParameter(f"{quoted(size)} is no size; write it as 500MB", param_hint="--ring")
     total = float(match.group(1)) * _SIZES[match.group(2)]
-    if total < 10_000:
-        raise typer.BadParameter("a ring holds at least 10kB", param_hint="--ring")
+    if not 10_000 <= total <= _LARGEST_RING:
+        raise typer.BadParameter("a ring holds at least 10kB and at most 1000000GB", param_hint="--ring")
     seconds = _seconds(file_time, "--ring-file-time")
     return Ring(file_bytes=max(int(total / 10), 1), file_s=None if seconds is None else max(int(seconds), 1))

@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import Literal, cast
 
-from ccp_assess.errors import ReferenceFactError
+from ccp_assess.errors import ReferenceFactError, quoted
 
 Scale = Literal["narrowband", "wideband", "fullband"]
 """Which E-model a rating belongs to: G.107, G.107.1 or G.107.2. Ratings of two scales are never compared."""
@@ -122,7 +122,7 @@ def codec_by_name(name: str) -> Codec:
     parts = []
     for part in name.lower().replace(" ", "").split("+"):
         if part not in codecs:
-            raise ReferenceFactError(f"codec {part!r} is unknown; known codecs are {', '.join(codecs)}")
+            raise ReferenceFactError(f"codec {quoted(part)} is unknown; known codecs are {', '.join(codecs)}")
         parts.append(codecs[part])
     if len(parts) == 1:
         return parts[0]

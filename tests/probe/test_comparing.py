@@ -101,13 +101,16 @@ def test_the_command_prints_the_contract(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "duration_s"), [("90s", 90), ("5m", 300), ("8h", 28_800), ("1h30m", 5_400), ("2 d", 172_800)]
+    ("text", "duration_s"),
+    [("90s", 90), ("5m", 300), ("8h", 28_800), ("1h30m", 5_400), ("2 d", 172_800), ("1h 1min 500ms", 3_660.5)],
 )
 def test_durations_are_read_as_people_write_them(text, duration_s):
     assert seconds(text) == duration_s
 
 
-@pytest.mark.parametrize("text", ["", "m", "-5m", "5 minutes", "0s", "1h x"])
+@pytest.mark.parametrize(
+    "text", ["", "m", "-5m", "5 minutes", "0s", "1h x", "1h30", "1 000", "²s", "9" * 400, "99999d", "1" * 100_000]
+)
 def test_what_is_no_duration_is_refused(text):
     import typer
 
