@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from ccp_assess.probe.page import FORMAT as PAGE_FORMAT
@@ -128,7 +129,7 @@ def _rows(check: Check, most: int = MOST_ROWS) -> Check:
     return checked
 
 
-def _record(fields: Mapping[str, Check], *, needed: tuple[str, ...] = ()) -> Check:
+def _record(fields: Mapping[str, Check], *, needed: tuple[str, ...] = (), others: Check | None = None) -> Check:
     """Check an object: declared fields by their own check, others by their bounds."""
 
     def checked(value: Any) -> None:
@@ -139,30 +140,34 @@ def _record(fields: Mapping[str, Check], *, needed: tuple[str, ...] = ()) -> Che
                 raise _WrongError(f"must have {name}")
         for name, one in value.items():
             try:
-                fields.get(name, _bounded)(one)
+                fields.get(name, others or _bounded)(one)
             except _WrongError as error:
                 raise error.within(f".{printable(name[:60])}") from None
 
     return checked
 
 
-def _bounded(value: Any) -> None:
+def _bounded(value: Any, levels: int = MOST_LEVELS) -> None:
     if isinstance(value, str):
         if len(value) > MOST_CHARS:
             raise _WrongError(f"must have at most {MOST_CHARS} characters")
     elif isinstance(value, int | float):
         if not abs(value) < LARGEST_NUMBER:  # neither is NaN
             raise _WrongError(f"must be a number below {LARGEST_NUMBER:.0e}")
-    elif isinstance(value, list):
-        _rows(_bounded)(value)
-    elif isinstance(value, dict):
+    elif isinstance(value, list | dict):
+        if not levels:
+            raise _WrongError(f"must not be nested deeper than {MOST_LEVELS} levels")
+        inside = partial(_bounded, levels=levels - 1)
+        if isinstance(value, list):
+            _rows(inside)(value)
+            return
         if len(value) > MOST_ROWS:
             raise _WrongError(f"must have at most {MOST_ROWS} fields")
-        _record({})(value)
+        _record({}, others=inside)(value)
 
 
 _MS = _maybe(_number(0.0, LONGEST_MS))
-_TIMES = _rows(_MS)
+_TIMES = _rows(_MS, 100_000)  # a day of ping
 _COUNT = _maybe(_whole(0, 2**53))
 _NAME = _maybe(_text())
 _WIRE = _maybe(_text(printable=False))
@@ -245,6 +250,7 @@ _REGION = _record(
         "train": _maybe(_TRAIN),
         "path": _maybe(_PATH),
         "path_tcp": _maybe(_PATH),
+        "judgement": _maybe(_record({"udp": _NAME, "tcp": _NAME})),
         "diagnosis": _rows(_DIAGNOSIS, 1_000),
     },
     needed=("region_code",),
@@ -266,6 +272,9 @@ _DOCUMENT = _record(
     },
     needed=("time", "regions"),
 )
+
+_MEASURED = _record({"host": _maybe(_HOST), "regions": _rows(_REGION)}, needed=("regions",))
+"""What was measured, in a document that need not say where and when."""
 
 _PAGE_RELAY = _record(
     {
@@ -347,13 +356,35 @@ def parse_documents(text: str) -> tuple[dict[str, Any], ...]:
     if not 1 <= len(documents) <= MOST_DOCUMENTS:
         raise RefusedError("schema", f"a signed result holds 1 to {MOST_DOCUMENTS} documents")
     for number, document in enumerate(documents, start=1):
-        try:
-            (_PAGE if is_page(document) else _DOCUMENT)(document)
-        except _WrongError as error:
+        wrong = _wrong(_PAGE if is_page(document) else _DOCUMENT, document)
+        if wrong:
             where = f"document {number}: " if len(documents) > 1 else ""
-            place = error.place.removeprefix(".") or "it"
-            raise RefusedError("schema", f"{where}this is no probe document: {place} {error.told}") from None
+            raise RefusedError("schema", f"{where}{wrong}")
     return tuple(documents)
+
+
+def wrong_in(document: Any) -> str | None:
+    """Say what makes a file's document none of our prober's: whoever reads it may then rely on the types in it.
+
+    Parameters
+    ----------
+    document
+        A JSON value.
+
+    Returns
+    -------
+    wrong
+        One sentence with the place; ``None`` if its rows of Regions fit. Site, time and tool need not be there.
+    """
+    return _wrong(_MEASURED, document)
+
+
+def _wrong(check: Check, document: Any) -> str | None:
+    try:
+        check(document)
+    except _WrongError as error:
+        return f"this is no probe document: {error.place.removeprefix('.') or 'it'} {error.told}"
+    return None
 
 
 def is_page(document: Any) -> bool:

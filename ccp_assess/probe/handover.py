@@ -122,7 +122,7 @@ class HandOver:
         try:
             mark = json.loads(self._mark.read_bytes())
             end, digest = int(mark["bytes"]), str(mark["sha256_of_last_line"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, OverflowError, KeyError, TypeError):
             return 0
         if not 0 < end <= len(data):
             return 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ccp_assess.errors import ParseError
+from ccp_assess.probe.document_schema import wrong_in
 
 LONGEST_LINE_BYTES = 16_000_000
 """A round of all Regions takes some 100 kB; what is far beyond is no round [bytes]."""
@@ -83,23 +84,28 @@ def read_rounds(path: Path) -> Rounds:
     """
     documents: list[dict[str, Any]] = []
     notes: list[str] = []
+    why = "no JSON"
     try:
         with path.open("rb") as file:
             for number, found in _values(file.read(), notes):
-                rows = found if isinstance(found, list) else [found]
-                good = [row for row in rows if is_round(row)]
-                documents += good
-                if len(good) < len(rows):
-                    notes.append(f"{path.name}, line {number}: this is no probe document; it was left out.")
+                told = None
+                for row in found if isinstance(found, list) else [found]:
+                    wrong = _wrong(row)
+                    if wrong is None:
+                        documents.append(row)
+                    told = told or wrong
+                if told:
+                    notes.append(f"{path.name}, line {number}: {told}; it was left out.")
+                    why = told
     except OSError as error:
         raise ParseError(f"{path}: cannot be read ({error.strerror or 'input error'}); check the path") from None
     if not documents:
-        raise ParseError(f"{path}: holds no round of `ccp-assess probe` or `monitor`; give one of their files")
+        raise ParseError(f"{path}: holds no round of `ccp-assess probe` or `monitor` ({why}); give one of their files")
     return Rounds(documents=tuple(documents), notes=tuple(notes))
 
 
 def is_round(row: Any) -> bool:
-    """Tell whether a value is a probe document with a time.
+    """Tell whether a value is a probe document with a time, in which every number, text and row is one.
 
     Parameters
     ----------
@@ -111,12 +117,14 @@ def is_round(row: Any) -> bool:
     is_round
         Whether it can be taken as one.
     """
-    return (
-        isinstance(row, dict)
-        and isinstance(row.get("time"), str)
-        and isinstance(row.get("regions"), list)
-        and all(isinstance(region, dict) for region in row["regions"])
-    )
+    return _wrong(row) is None
+
+
+def _wrong(row: Any) -> str | None:
+    told = wrong_in(row)
+    if told is None and not isinstance(row.get("time"), str):
+        told = "this is no probe document: it has no time"
+    return told
 
 
 def _values(data: bytes, notes: list[str]) -> Iterator[tuple[int, Any]]:

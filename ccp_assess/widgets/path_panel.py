@@ -336,7 +336,7 @@ def _coming_words(under_way: Sequence[dict[str, Any]], known_before: int) -> str
 def _region_row(region: dict[str, Any], best: dict[str, float], longest: float) -> str:
     code = str(region["region_code"] or "no Region")
     least, last = best.get(code), round_trip_ms(region)
-    width = 0 if least is None else round(_LONGEST_BAR_PX * least / longest)
+    width = round(_LONGEST_BAR_PX * least / longest) if least else 0
     bar = (
         f"<span aria-hidden='true' style='display:inline-block;height:9px;width:{width}px;margin-right:6px;"
         f"background:{PART_COLOURS['agent']}'></span>"
@@ -376,7 +376,8 @@ def diagnoses_html(document: dict[str, Any]) -> str:
     found: dict[tuple[str, str], list[str]] = {}
     for region in document["regions"]:
         for one in region.get("diagnosis") or ():
-            found.setdefault((str(one["severity"]), str(one["text"])), []).append(str(region["region_code"] or ""))
+            told = (str(one.get("severity")), str(one.get("text") or one["code"]))
+            found.setdefault(told, []).append(str(region["region_code"] or ""))
     order = sorted(found, key=lambda key: list(_SIGNS).index(key[0]) if key[0] in _SIGNS else len(_SIGNS))
     items = "".join(
         f"<li style='color:{CRITICAL if severity == 'critical' else INK}'>[{_SIGNS.get(severity, 'i')} "

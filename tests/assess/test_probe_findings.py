@@ -39,8 +39,12 @@ def test_the_gravest_severity_counts_and_a_sentence_of_the_site_is_said_once():
 
 
 def test_rows_that_are_no_diagnosis_are_left_alone():
-    broken = [{"code": 7, "text": "x", "severity": "info"}, "x", {"code": "A", "severity": "fatal", "text": "x"}, None]
-    assert probe_findings([document(row("eu-west-2", diagnosis=broken), row("us-east-1", diagnosis="text"))]) == []
+    broken = [
+        {"code": "A", "severity": "fatal", "text": "x"},
+        {"code": "B", "severity": "info", "text": 7},
+        {"code": "C"},
+    ]
+    assert probe_findings([document(row("eu-west-2", diagnosis=broken))]) == []
 
 
 def test_a_long_text_from_a_file_is_cut():

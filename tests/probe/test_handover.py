@@ -191,7 +191,8 @@ def test_a_second_try_replaces_the_file_of_the_first(rounds: Path, inbox: Path) 
 
 
 @pytest.mark.parametrize(
-    "mark", [b"", b"{}", b"[]", b'{"bytes": 3, "sha256_of_last_line": "x"}', b"\xff", b'{"bytes": 1e9}']
+    "mark",
+    [b"", b"{}", b"[]", b'{"bytes": 3, "sha256_of_last_line": "x"}', b"\xff", b'{"bytes": 1e9}', b'{"bytes": 1e999}'],
 )
 def test_a_mark_that_is_none_of_this_file_loses_nothing(rounds: Path, inbox: Path, mark: bytes) -> None:
     rounds.with_name("m.jsonl.handed-over").write_bytes(mark)

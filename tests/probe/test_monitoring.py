@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccp_assess.errors import ParseError
+from ccp_assess.probe.comparing import compare_rounds
+from ccp_assess.probe.imports import read_probe_file
 from ccp_assess.probe.monitoring import World, by_hour, monitor, round_trip_ms, slots
 from ccp_assess.probe.round_files import append_round, read_rounds
 
@@ -191,3 +194,35 @@ def test_a_monitor_takes_a_proxy_script_and_a_bench_as_the_single_round_does(tmp
     (round_,) = read_rounds(out).documents
     assert round_["host"]["vantage"] == "bench"
     assert any("none.pac" in note for note in round_["notes"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"train": 7}, r"regions\[0\].train must be an object"),
+        ({"relay": ["x"]}, r"regions\[0\].relay must be an object"),
+        ({"via": [1]}, r"regions\[0\].via must be text"),
+        ({"tcp": ["x"]}, r"regions\[0\].tcp\[0\] must be an object"),
+        ({"region_code": []}, r"regions\[0\].region_code must be text"),
+        ({"rtt_ms": [float("inf")]}, r"regions\[0\].rtt_ms\[0\] must be a number from 0"),
+        ({"note": float("nan")}, r"regions\[0\].note must be a number below"),
+        ({"note": 10**400}, r"regions\[0\].note must be a number below"),
+        ({"path": {"hops": [{"ttl": 0}]}}, r"regions\[0\].path.hops\[0\].ttl must be a whole number from 1"),
+        ({"deep": json.loads("[" * 300 + "]" * 300)}, "nested deeper than 24 levels"),
+    ],
+)
+def test_a_document_that_does_not_fit_the_schema_is_told_with_the_place(tmp_path, changes, place):
+    good, bad = document(), document()
+    bad["regions"][0] |= changes
+    file = tmp_path / "m.jsonl"
+    file.write_text(f"{json.dumps(good)}\n{json.dumps(bad)}\n", encoding="utf-8")
+    rounds = read_rounds(file)
+    assert rounds.documents == (good,)
+    (note,) = rounds.notes
+    assert re.search(f"line 2: this is no probe document: .*{place}", note)
+    compare_rounds(rounds.documents, rounds.documents)
+    with pytest.raises(ParseError, match=f"document 2: this is no probe document: .*{place}"):
+        read_probe_file(file)
+    file.write_text(json.dumps(bad), encoding="utf-8")
+    with pytest.raises(ParseError, match=f"holds no round .*{place}"):
+        read_rounds(file)

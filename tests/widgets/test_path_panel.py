@@ -171,3 +171,11 @@ def test_what_cannot_be_measured_is_one_sentence_and_what_came_before_stays(tmp_
     panel.start.click()
     assert "the network is gone" in panel.job.shown.value
     assert len(panel.documents) == 1
+
+
+def test_a_round_trip_of_zero_and_a_diagnosis_by_its_code_alone_are_shown(tmp_path: Path) -> None:
+    panel = show_path_panel(tmp_path)
+    near = region("eu-west-2", 0.0) | {"diagnosis": [{"code": "UDP_BLOCKED"}]}  # Windows says "<1 ms", read as 0
+    panel.show([document(10, 0.0) | {"regions": [near]}])
+    assert "<strong>eu-west-2</strong>" in panel.table.value
+    assert "UDP_BLOCKED" in panel.diagnoses.value

@@ -146,7 +146,7 @@ def _from_json(documents: list[Any]) -> ProbeDocument:
     if all(browser_page.is_it(value) for value in values):
         return _joined([browser_page.parse(value) for value in values])
     if all(own.is_it(value) for value in values):
-        return _joined([own.parse(value) for value in values])
+        return _joined(_rounds(values))
     if all(mtr_json.is_it(value) for value in values):
         return _document([mtr_json.parse(value) for value in values])
     if any(ripe_atlas.is_it(value) for value in values):
@@ -156,6 +156,16 @@ def _from_json(documents: list[Any]) -> ProbeDocument:
         if probes:
             return _document(probes)
     raise ParseError(f"line 1: this JSON is not one that can be read; give {detect.KNOWN}")
+
+
+def _rounds(values: Sequence[Any]) -> list[ProbeDocument]:
+    documents = []
+    for number, value in enumerate(values, start=1):
+        try:
+            documents.append(own.parse(value))
+        except ParseError as error:
+            raise ParseError(f"document {number}: {error}" if len(values) > 1 else str(error)) from None
+    return documents
 
 
 def _joined(rounds: Sequence[ProbeDocument]) -> ProbeDocument:

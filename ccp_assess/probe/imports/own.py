@@ -6,9 +6,8 @@ from typing import Any
 
 from ccp_assess.errors import ParseError
 from ccp_assess.paths import Hop, Path, ProbeDocument, RegionProbe, Technique
+from ccp_assess.probe.document_schema import wrong_in
 from ccp_assess.probe.imports.text import MAX_NAME_CHARS, asn_or_none, clean_name, count, milliseconds
-
-MAX_REGIONS = 10_000
 
 
 def is_it(document: Any) -> bool:
@@ -28,7 +27,7 @@ def is_it(document: Any) -> bool:
         isinstance(document, dict)
         and isinstance(document.get("regions"), list)
         and "options" not in document
-        and all(isinstance(row, dict) for row in document["regions"][:MAX_REGIONS])
+        and all(isinstance(row, dict) for row in document["regions"])
         and ("host" in document or "site_id" in document or "time" in document)
     )
 
@@ -49,10 +48,11 @@ def parse(document: dict[str, Any]) -> ProbeDocument:
     Raises
     ------
     ParseError
-        If a Region's row is none.
+        If it does not fit the schema; the text names the place.
     """
-    if len(document["regions"]) > MAX_REGIONS:
-        raise ParseError(f"this document has more than {MAX_REGIONS} rows of Regions; give fewer rounds a file")
+    wrong = wrong_in(document)
+    if wrong:
+        raise ParseError(wrong)
     host = document.get("host")
     facts = host if isinstance(host, dict) else {}
     return ProbeDocument(
@@ -60,7 +60,7 @@ def parse(document: dict[str, Any]) -> ProbeDocument:
         time=_text(document.get("time")),
         tool=_text(document.get("tool")) or "ccp-assess",
         vantage=_text(facts.get("vantage")),
-        regions=tuple(_region(row, number) for number, row in enumerate(document["regions"], start=1)),
+        regions=tuple(map(_region, document["regions"])),
         host=facts,
     )
 
@@ -69,7 +69,7 @@ def _text(value: Any) -> str | None:
     return clean_name(value[:MAX_NAME_CHARS]) if isinstance(value, str) else None
 
 
-def _region(row: dict[str, Any], number: int) -> RegionProbe:
+def _region(row: dict[str, Any]) -> RegionProbe:
     relay = row.get("relay")
     train = row.get("train")
     asked = _times(row.get("rtt_ms")) or _times(relay.get("binding_rtt_ms") if isinstance(relay, dict) else None)
@@ -96,7 +96,7 @@ def _region(row: dict[str, Any], number: int) -> RegionProbe:
         rtt_p95_ms=_first(row.get("rtt_p95_ms"), sums.get("rtt_p95_ms"), _rank(times, 95)),
         sent=count(row.get("sent")) if row.get("sent") is not None else (len(asked) or None),
         received=count(row.get("received")) if row.get("received") is not None else (len(times) if asked else None),
-        path=_path(path, number) if isinstance(path, dict) else None,
+        path=_path(path) if isinstance(path, dict) else None,
         details={key: value for key, value in row.items() if key not in known},
     )
 
@@ -113,29 +113,24 @@ def _times(values: Any) -> tuple[float | None, ...]:
     return tuple(milliseconds(value) for value in values[:100_000]) if isinstance(values, list) else ()
 
 
-def _path(path: dict[str, Any], number: int) -> Path:
-    rows = path.get("hops")
-    hops = []
-    for row in rows[:255] if isinstance(rows, list) else ():
-        ttl = count(row.get("ttl")) if isinstance(row, dict) else None
-        if ttl is None or not 1 <= ttl <= 255:
-            raise ParseError(f"regions, row {number}: a hop of its path has no ttl of 1 to 255")
-        hops.append(
-            Hop(
-                ttl=ttl,
-                address=_text(row.get("address")),
-                sent=count(row.get("sent")),
-                received=count(row.get("received")),
-                rtts_ms=_times(row.get("rtt_ms")),
-                rtt_min_ms=milliseconds(row.get("rtt_min_ms")),
-                rtt_avg_ms=milliseconds(row.get("rtt_avg_ms")),
-                rtt_max_ms=milliseconds(row.get("rtt_max_ms")),
-                asn=asn_or_none(row["asn"]) if row.get("asn") is not None else None,
-                name=_text(row.get("name")),
-                addresses=_texts(row.get("addresses")),
-                annotations=_texts(row.get("annotations")),
-            )
+def _path(path: dict[str, Any]) -> Path:
+    hops = [
+        Hop(
+            ttl=row["ttl"],
+            address=_text(row.get("address")),
+            sent=row.get("sent"),
+            received=row.get("received"),
+            rtts_ms=_times(row.get("rtt_ms")),
+            rtt_min_ms=milliseconds(row.get("rtt_min_ms")),
+            rtt_avg_ms=milliseconds(row.get("rtt_avg_ms")),
+            rtt_max_ms=milliseconds(row.get("rtt_max_ms")),
+            asn=asn_or_none(row["asn"]) if row.get("asn") is not None else None,
+            name=_text(row.get("name")),
+            addresses=_texts(row.get("addresses")),
+            annotations=_texts(row.get("annotations")),
         )
+        for row in path.get("hops", ())
+    ]
     known: dict[str, Technique] = {"icmp": "icmp", "udp": "udp", "tcp": "tcp"}
     return Path(
         technique=known.get(str(path.get("technique"))),
