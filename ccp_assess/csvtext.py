@@ -247,15 +247,15 @@ def _separator(text: str) -> str:
 
 
 def _column_names(header: Sequence[str], *, file: str, line: int) -> list[str]:
-    names: list[str] = []
+    names: dict[str, None] = {}  # a header may have as many columns as a file has room for
     for number, cell in enumerate(header, start=1):
         name = re.sub(r"[\s-]+", "_", cell.lower()) or f"column_{number}"
         if name in names:
             raise TableError(
                 "the header names this column twice; remove one of the two", file=file, row=line, column=name
             )
-        names.append(name)
-    return names
+        names[name] = None
+    return list(names)
 
 
 def _row(columns: Sequence[str], cells: Sequence[str], *, file: str, line: int) -> Row:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TypeVar, cast
 
 from ccp_assess.client.places import locate
@@ -149,7 +150,7 @@ def reroutes_from_rows(rows: Sequence[Row], sites: Iterable[Site]) -> tuple[Rero
     for row in rows:
         site_id = row.cells.get("site_id", "")
         if site_id and site_id.casefold() not in known:
-            problems.add(row.wrong("site_id", _unknown_site(site_id, list(known.values()))))
+            problems.add(row.wrong("site_id", _unknown_site(site_id, known.values())))
     _check_share_by_site(rows, reroutes, problems)
     problems.raise_first()
     return tuple(replace(reroute, site_id=known[reroute.site_id.casefold()]) for reroute in reroutes)
@@ -395,11 +396,9 @@ def _check_hubs(rows: Sequence[Row], sites: list[Site], problems: Problems) -> l
     for row, site_id in zip(rows, ids, strict=True):
         hub = row.cells.get("via_site_id", "")
         if hub and hub.casefold() not in known:
-            problems.add(row.wrong("via_site_id", _unknown_site(hub, list(known.values()))))
+            problems.add(row.wrong("via_site_id", _unknown_site(hub, known.values())))
         elif site_id.casefold() in rings:
-            ring = [known[member] for member in rings[site_id.casefold()]]
-            start = ring.index(known[site_id.casefold()])
-            way = " to ".join([*ring[start:], *ring[: start + 1]][: _NAMES_OF_RING + 1])
+            way = " to ".join(known[member] for member in _along(via, site_id.casefold()))
             problems.add(
                 row.wrong("via_site_id", f"the way out goes in a circle ({way}); one of them must leave locally")
             )
@@ -412,9 +411,19 @@ def _with_hub(site: Site, known: Mapping[str, str]) -> Site:
     return replace(site, via_site_id=known.get(site.via_site_id.casefold(), site.via_site_id))
 
 
-def _rings(via: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return each site that is part of a ring, with the ring; every site is walked over once."""
-    rings: dict[str, list[str]] = {}
+def _along(via: Mapping[str, str], start: str) -> Iterator[str]:
+    """Yield the sites of a ring as far as they are named, from one of them and back to it if it is as short."""
+    here = start
+    for step in range(_NAMES_OF_RING + 1):
+        yield here
+        if step and here == start:
+            return
+        here = via[here]
+
+
+def _rings(via: Mapping[str, str]) -> set[str]:
+    """Return each site that is part of a ring; every site is walked over once."""
+    rings: set[str] = set()
     settled: set[str] = set()
     for start in via:
         way: dict[str, None] = {}
@@ -424,15 +433,14 @@ def _rings(via: Mapping[str, str]) -> dict[str, list[str]]:
             here = via[here]
         if here in way:
             walked = list(way)
-            ring = walked[walked.index(here) :]
-            rings.update(dict.fromkeys(ring, ring))
+            rings.update(walked[walked.index(here) :])
         settled.update(way)
     return rings
 
 
-def _unknown_site(site_id: str, known: Sequence[str]) -> str:
-    listed = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
-    return f"{site_id[:60]!r} is no site; known sites are {listed}"
+def _unknown_site(site_id: str, known: Collection[str]) -> str:
+    named = ", ".join(islice(known, 12)) + (", ..." if len(known) > 12 else "")
+    return f"{site_id[:60]!r} is no site; known sites are {named}"
 
 
 def _check_sum(file: str, column: str, shares: Sequence[float]) -> None:

@@ -236,15 +236,19 @@ def _did_you_mean(word: str, known: Sequence[str], form: str = "{}") -> str:
 def _line_of(text: str, section: str | None, key: str) -> int | None:
     """Return the line that sets a key, counted from 1; TOML's own reader does not say."""
     current = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[\s*\[?\s*[\"']?([^\]\"']+?)[\"']?\s*\]", line)
-        if header:
-            current = header[1]
+    for number, line in enumerate(text.splitlines(), start=1):  # no patterns here: a line may be as long as a file
+        if line.lstrip().startswith("[") and "]" in line:
+            current = _bare(line.partition("]")[0])
             if section is None and current == key:
                 return number
-        elif re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line) and section in (None, current):
+        elif "=" in line and _bare(line.partition("=")[0]) == key and section in (None, current):
             return number
     return None
+
+
+def _bare(name: str) -> str:
+    """Return a key or the name of a section without what stands around it."""
+    return name.lstrip("[ \t").strip().strip("\"'")
 
 
 def _take(source: _Source, section: str, key: str, value: object) -> object:

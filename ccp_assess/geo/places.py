@@ -177,11 +177,8 @@ def _unknown(text: str, name: str) -> PlaceError:
     folded = folded_name(name)
     if not folded:
         return PlaceError("the place is empty; write it as in `Lisbon, PT`")
-    keys = [
-        key
-        for key in _gazetteer().by_name
-        if key[0] == folded[0] and abs(len(key) - len(folded)) <= 2  # difflib is slow: few keys only
-    ]
+    lengths = range(len(folded) - 2, len(folded) + 3)
+    keys = [key for length in lengths for key in _names_alike().get((folded[0], length), ())]  # few: difflib is slow
     near = difflib.get_close_matches(folded, keys, n=3, cutoff=0.75)
     shown = tuple(dict.fromkeys(_namesakes(key)[0].label for key in near))
     hint = f"did you mean {' or '.join(shown)}" if shown else "write the nearest larger city as in `Lisbon, PT`"
@@ -361,6 +358,15 @@ class _Gazetteer:
 def _gazetteer() -> _Gazetteer:
     packed = resources.files("ccp_assess.reference").joinpath("places.tsv.xz").read_bytes()
     return _Gazetteer(lzma.decompress(packed).decode("utf-8").splitlines()[1:])
+
+
+@cache
+def _names_alike() -> dict[tuple[str, int], list[str]]:
+    """Group all names by their first letter and length."""
+    groups: dict[tuple[str, int], list[str]] = {}
+    for name in _gazetteer().by_name:
+        groups.setdefault((name[0], len(name)), []).append(name)
+    return groups
 
 
 @cache
