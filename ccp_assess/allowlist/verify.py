@@ -19,6 +19,9 @@ from ccp_assess.endpoints import EVERY_REGION, read_patterns
 from ccp_assess.errors import AllowlistError, ParseError
 from ccp_assess.prefixes import parse_address, parse_prefix
 
+_FIELDS = ("target", "kind", "port", "transport", "direction", "region_code")
+_LAST_PORT = 65_535
+
 AT_ONCE = 16
 """Lines tested at the same time: where all is blocked, a whole request still ends in some ten attempts' time."""
 
@@ -157,22 +160,20 @@ def read_request(path: str | Path) -> tuple[tuple[RequestLine, ...], tuple[str, 
 
 
 def _line(number: int, row: Any, name: str) -> RequestLine:
-    try:
-        line = RequestLine(
-            number=number,
-            target=str(row["target"]),
-            kind=str(row["kind"]),
-            port=str(row["port"]),
-            transport=str(row["transport"]),
-            direction=str(row.get("direction", "outbound")),
-            region_code=str(row.get("region_code", "")),
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise AllowlistError(
-            f"{name}: rule {number} lacks {error}; target, kind, port and transport are needed"
-        ) from error
-    if not re.fullmatch(r"[0-9]{1,5}(?:-[0-9]{1,5})?", line.port) or line.transport not in {"tcp", "udp"}:
-        raise AllowlistError(f"{name}: rule {number} has port {line.port[:20]!r} and transport {line.transport[:20]!r}")
+    told = {"direction": "outbound", "region_code": "", **row} if isinstance(row, dict) else {}
+    port = told.get("port")
+    told["port"] = str(port) if isinstance(port, int) else port
+    for word in _FIELDS:
+        if not isinstance(told.get(word), str):  # the text of what is no text would be tested as a name
+            raise AllowlistError(
+                f"{name}: rule {number} lacks {word!r} as text; target, kind, port and transport are needed"
+            )
+    line = RequestLine(number=number, **{word: told[word] for word in _FIELDS})
+    ports = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", line.port)
+    if not ports or not int(ports[1]) <= int(ports[2] or ports[1]) <= _LAST_PORT:
+        raise AllowlistError(f"{name}: rule {number} has port {line.port[:20]!r}; give one, or two as 1024-65535")
+    if line.transport not in {"tcp", "udp"}:
+        raise AllowlistError(f"{name}: rule {number} has transport {line.transport[:20]!r}; give tcp or udp")
     if line.kind == "cidr":
         try:
             parse_prefix(line.target)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ccp_assess.allowlist.inputs import parse_client_rules
 from ccp_assess.allowlist.inputs.model import ClientRule, without
+from ccp_assess.errors import AllowlistError
 from ccp_assess.prefixes import parse_address
 
 CONNECT, ELSEWHERE = "15.193.5.10", "192.0.2.10"
@@ -309,3 +310,48 @@ def test_rules_of_security_groups_one_by_one():
     assert lets_through(text, CONNECT, "udp", 3478)
     assert not lets_through(text, ELSEWHERE, "udp", 3478)
     assert "prefix list" in parse_client_rules(text, name="x").notes[0]
+
+
+GROUP_RULE = {"GroupId": "sg-1", "IsEgress": True, "IpProtocol": "udp", "FromPort": 3478, "ToPort": 3478}
+
+
+@pytest.mark.parametrize(
+    ("changes", "note"),
+    [
+        ({"FromPort": "3478"}, "ports that are no numbers"),
+        ({"FromPort": True, "ToPort": True}, "ports that are no numbers"),
+        ({"FromPort": None}, "ports that are no numbers"),
+        ({"ToPort": 99999}, "ports that are no numbers"),
+        ({"FromPort": 4000}, "ports that are no numbers"),
+        ({"IpProtocol": None}, "no protocol"),
+    ],
+)
+def test_what_cannot_be_read_of_a_security_group_allows_nothing(changes, note):
+    good = GROUP_RULE | {"CidrIpv4": "203.0.113.0/24"}
+    text = json.dumps({"SecurityGroupRules": [good, GROUP_RULE | {"CidrIpv4": "15.193.0.0/19"} | changes]})
+    assert not lets_through(text, CONNECT, "udp", 3478)
+    assert not lets_through(text, CONNECT, "udp", 53)
+    assert note in parse_client_rules(text, name="x").notes[0]
+
+
+def test_only_true_makes_a_rule_of_a_security_group_outbound():
+    text = json.dumps({"SecurityGroupRules": [GROUP_RULE | {"CidrIpv4": "15.193.0.0/19", "IsEgress": "false"}]})
+    assert [rule.direction for rule in parse_client_rules(text, name="x").rules] == ["inbound"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        {"SecurityGroups": [{"IpPermissionsEgress": [{"IpProtocol": "-1", "IpRanges": 0.5}]}]},
+        {"planned_values": ["x"]},
+        {"planned_values": {"root_module": "x"}},
+        {"planned_values": {"root_module": {"resources": 1, "child_modules": 2}}},
+        {"resource_changes": [{"type": "aws_security_group", "change": ["x"]}]},
+        {"resource_changes": [{"type": "aws_security_group", "change": {"after": {"egress": 1}}}]},
+        {"resource_changes": [{"type": "aws_security_group",
+                               "change": {"after": {"egress": [{"protocol": "-1", "cidr_blocks": 7}]}}}]},
+    ],
+)  # fmt: skip
+def test_json_of_another_shape_is_refused_in_one_sentence(text):
+    with pytest.raises(AllowlistError, match="no rule found"):
+        parse_client_rules(json.dumps(text), name="x")

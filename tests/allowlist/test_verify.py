@@ -114,6 +114,10 @@ def test_nothing_is_asked_twice(tmp_path: Path) -> None:
         '{"rules": [{"target": "x"}]}',
         '{"rules": [{"target": "x/y", "kind": "cidr", "port": "1", "transport": "udp"}]}',
         '{"rules": [{"target": "x", "kind": "domain", "port": "$(x)", "transport": "udp"}]}',
+        '{"rules": [{"target": null, "kind": "domain", "port": "443", "transport": "tcp"}]}',
+        '{"rules": [{"target": "x", "kind": "domain", "port": 65536, "transport": "tcp"}]}',
+        '{"rules": [{"target": "x", "kind": "domain", "port": "9-1", "transport": "tcp"}]}',
+        '{"rules": [{"target": "x", "kind": "domain", "port": 443, "transport": ["tcp"]}]}',
     ],
 )
 def test_a_wrong_request_is_refused_in_one_sentence(tmp_path: Path, content: str) -> None:

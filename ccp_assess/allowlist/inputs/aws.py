@@ -33,22 +33,19 @@ def read_security_groups(groups: list[dict[str, Any]]) -> ClientRules:
         if "IpPermissionsEgress" not in group and "IpProtocol" in group:
             listed = [("outbound", [group])]
         for direction, permissions in listed:
-            for permission in permissions if isinstance(permissions, list) else []:
-                if not isinstance(permission, dict):
-                    continue
+            for permission in _rows(permissions):
                 if permission.get("PrefixListIds"):
                     skipped.add("a prefix list, whose entries are not in the file", number)
                 cidrs = [
                     row.get(key)
                     for kind, key in (("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6"))
-                    for row in permission.get(kind) or []
-                    if isinstance(row, dict)
+                    for row in _rows(permission.get(kind))
                 ]
                 rules += _rule(
                     number,
                     name,
                     direction,
-                    str(permission.get("IpProtocol", "-1")),
+                    permission.get("IpProtocol"),
                     (permission.get("FromPort"), permission.get("ToPort")),
                     cidrs,
                     skipped,
@@ -77,8 +74,8 @@ def read_security_group_rules(entries: list[dict[str, Any]]) -> ClientRules:
         rules += _rule(
             number,
             str(entry.get("GroupId") or "group")[:60],
-            "outbound" if entry.get("IsEgress") else "inbound",
-            str(entry.get("IpProtocol", "-1")),
+            "outbound" if entry.get("IsEgress") is True else "inbound",
+            entry.get("IpProtocol"),
             (entry.get("FromPort"), entry.get("ToPort")),
             [entry.get("CidrIpv4"), entry.get("CidrIpv6")],
             skipped,
@@ -104,9 +101,8 @@ def read_terraform(plan: dict[str, Any]) -> ClientRules:
     for number, (kind, name, values) in enumerate(_resources(plan), 1):
         if kind in {"aws_security_group", "aws_default_security_group"}:
             for key, direction in (("egress", "outbound"), ("ingress", "inbound")):
-                for block in values.get(key) or []:
-                    if isinstance(block, dict):
-                        rules += _block(number, name, direction, block, skipped)
+                for block in _rows(values.get(key)):
+                    rules += _block(number, name, direction, block, skipped)
         elif kind == "aws_security_group_rule":
             direction = "outbound" if values.get("type") == "egress" else "inbound"
             rules += _block(number, name, direction, values, skipped)
@@ -114,51 +110,68 @@ def read_terraform(plan: dict[str, Any]) -> ClientRules:
             direction = "outbound" if "egress" in kind else "inbound"
             cidrs = [values.get("cidr_ipv4"), values.get("cidr_ipv6")]
             ports = (values.get("from_port"), values.get("to_port"))
-            rules += _rule(number, name, direction, str(values.get("ip_protocol", "-1")), ports, cidrs, skipped)
+            rules += _rule(number, name, direction, values.get("ip_protocol"), ports, cidrs, skipped)
     return ClientRules(format="Terraform plan", rules=tuple(rules), notes=skipped.notes())
 
 
 def _resources(plan: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     changes = plan.get("resource_changes")
     if isinstance(changes, list):
-        for row in changes:
-            after = (row.get("change") or {}).get("after") if isinstance(row, dict) else None
+        for row in _rows(changes):
+            after = _object(row.get("change")).get("after")
             if isinstance(after, dict):
                 yield str(row.get("type")), str(row.get("address") or row.get("name"))[:80], after
         return
-    modules = [(plan.get("planned_values") or plan.get("values") or {}).get("root_module") or {}]
+    modules = [_object(_object(plan.get("planned_values") or plan.get("values")).get("root_module"))]
     while modules:
         module = modules.pop()
-        modules += [child for child in module.get("child_modules") or [] if isinstance(child, dict)]
-        for row in module.get("resources") or []:
-            if isinstance(row, dict) and isinstance(row.get("values"), dict):
+        modules += _rows(module.get("child_modules"))
+        for row in _rows(module.get("resources")):
+            if isinstance(row.get("values"), dict):
                 yield str(row.get("type")), str(row.get("address") or row.get("name"))[:80], row["values"]
 
 
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _rows(value: Any) -> list[dict[str, Any]]:
+    return [row for row in _list(value) if isinstance(row, dict)]
+
+
 def _block(number: int, name: str, direction: str, block: dict[str, Any], skipped: Skipped) -> list[ClientRule]:
-    cidrs = [*(block.get("cidr_blocks") or []), *(block.get("ipv6_cidr_blocks") or [])]
+    cidrs = [*_list(block.get("cidr_blocks")), *_list(block.get("ipv6_cidr_blocks"))]
     if block.get("prefix_list_ids"):
         skipped.add("a prefix list, whose entries are not in the file", number)
     ports = (block.get("from_port"), block.get("to_port"))
-    return _rule(number, name, direction, str(block.get("protocol", "-1")), ports, cidrs, skipped)
+    return _rule(number, name, direction, block.get("protocol"), ports, cidrs, skipped)
 
 
 def _rule(
     number: int,
     name: str,
     direction: str,
-    protocol: str,
+    protocol: Any,
     ports: tuple[Any, Any],
     cidrs: list[Any],
     skipped: Skipped,
 ) -> list[ClientRule]:
-    transport = _PROTOCOLS.get(protocol.lower())
+    if protocol is None:
+        skipped.add("no protocol", number)
+        return []
+    transport = _PROTOCOLS.get(str(protocol).lower())
     known = [cidr for cidr in cidrs if cidr]
     if transport is None or not known:
         return []
-    low, high = ports if isinstance(ports[0], int) and isinstance(ports[1], int) else EVERY_PORT
-    if transport == "any" or low < 0:
-        low, high = EVERY_PORT
+    span = EVERY_PORT if transport == "any" else _span(*ports)
+    if span is None:
+        skipped.add("ports that are no numbers from 0 to 65535", number)
+        return []
+    low, high = span
     rules = []
     for cidr in known:
         try:
@@ -170,3 +183,11 @@ def _rule(
         source, destination = (None, there) if direction == "outbound" else (there, None)
         rules.append(ClientRule(number, text, True, direction, transport, low, high, source, destination, (), name))
     return rules
+
+
+def _span(low: Any, high: Any) -> tuple[int, int] | None:
+    """Return the ports of a rule; all where none is named, or -1. What cannot be read is never taken for all."""
+    if (low, high) in [(None, None), (-1, -1)]:
+        return EVERY_PORT
+    whole = isinstance(low, int) and isinstance(high, int) and not isinstance(low, bool) and not isinstance(high, bool)
+    return (low, high) if whole and 0 <= low <= high <= EVERY_PORT[1] else None
