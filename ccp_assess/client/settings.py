@@ -18,7 +18,7 @@ from ccp_assess.client.problems import Problems
 from ccp_assess.errors import CcpAssessError, TableError
 from ccp_assess.regions import read_regions
 from ccp_assess.selection.journeys import USE_CASES
-from ccp_assess.selection.options import Constraints, Weights
+from ccp_assess.selection.options import IMPORTANCES, Constraints, Weights, is_importance
 from ccp_assess.services import service_name
 
 FILE = "client.toml"
@@ -300,6 +300,8 @@ def _importance(value: object) -> float:
     importance = float(str(value))
     if importance < 0:
         raise ValueError(f"{_shown(value)} is negative; an importance is 0 or more")
+    if not is_importance(importance):
+        raise ValueError(f"{_shown(value)} is too large or too small; an importance is {IMPORTANCES}")
     return importance
 
 

@@ -78,9 +78,31 @@ class Constraints:
     govcloud: bool = False
 
 
+LEAST_IMPORTANCE, LARGEST_IMPORTANCE = 0.000001, 1_000_000.0
+"""Of what matters at all: beyond that sums of products are no numbers any more; heads may be counted."""
+
+IMPORTANCES = "0, or a number from 0.000001 to 1000000"
+
+
+def is_importance(value: float) -> bool:
+    """Tell whether a number can be a weight.
+
+    Parameters
+    ----------
+    value
+        Any.
+
+    Returns
+    -------
+    can_be
+        Not so for what is negative or no number, nor for what is too large or too small to reckon with.
+    """
+    return value == 0 or LEAST_IMPORTANCE <= value <= LARGEST_IMPORTANCE
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """How much each part matters; importance of 0 or more, never a unit.
+    """How much each part matters: an importance, never a unit.
 
     Parameters
     ----------
@@ -104,12 +126,12 @@ class Weights:
         Raises
         ------
         ModelInputError
-            If one is negative or not a number, or if none of the three legs has any.
+            If one is no importance, or if none of the three legs has any.
         """
         for name in ("agents", "callers", "transfers", "hops"):
             value = getattr(self, name)
-            if not 0.0 <= value < float("inf"):
-                raise ModelInputError(f"the weight of {name} is {value}; an importance is a number of 0 or more")
+            if not is_importance(value):
+                raise ModelInputError(f"the weight of {name} is {value}; an importance is {IMPORTANCES}")
         if self.agents + self.callers + self.transfers <= 0:
             raise ModelInputError(
                 "the weights of agents, callers and transfers are all 0; give at least one a number above 0"

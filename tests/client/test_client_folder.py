@@ -68,6 +68,8 @@ def test_the_name_of_the_folder_stands_in_for_a_missing_name(folder: Path, write
         ('[constraints]\nresiliency_pair = "yes"\n', 2, ["neither true nor false"]),
         ("[weights]\nagents = -1\n", 2, ["negative"]),
         ("[weights]\nagents = nan\n", 2, ["no number"]),
+        ("[weights]\nagents = 1e308\n", 2, ["1e+308", "0.000001 to 1000000"]),
+        ("[weights]\nagents = 5e-324\n", 2, ["5e-324", "0.000001 to 1000000"]),
         ("[weights]\nhops = true\n", 2, ["no number"]),
         ("[weights]\nagents = 0\ncallers = 0\ntransfers = 0\n", 2, ["are all 0"]),
         ('[client]\ndate = "yesterday"\n', 2, ["2026-11-23"]),
@@ -83,6 +85,20 @@ def test_wrong_settings_name_line_key_and_the_fix(write: Write, text: str, row: 
     assert (error.file, error.row) == ("client.toml", row)
     for word in words:
         assert word in str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        (f'[client]\nname = """\n[ {" " * 20_000} x\n"""\n[weights]\nagents = -1\n', 6),
+        (f'[client]\nname = "{" " * 100_000}"\n  [ "weights" ]  # what matters\n"agents" = -1\n', 4),
+        ("[weights]\n" + "x" * 100_000 + " = 1\n", 2),
+    ],
+    ids=["blanks", "quotes", "long"],
+)
+def test_the_line_of_a_wrong_key_is_found_at_once_however_long_lines_are(write: Write, text: str, row: int) -> None:
+    error = problem(write("client.toml", text))
+    assert (error.row, len(str(error)) < 500) == (row, True)
 
 
 def test_settings_are_read_whatever_notepad_makes_of_them(folder: Path) -> None:
