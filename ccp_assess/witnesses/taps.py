@@ -62,6 +62,7 @@ _APART_S = 0.035
 _SAME_S = 0.04
 """Latencies of two taps that differ by less may be the same path [s]."""
 
+_LEAST_RATE_HZ = 8_000
 _LONGEST_S = 2 * 3600.0
 _MISSING = "the extra `audio` is not installed; run `pip install 'ccp-assess[audio]'`"
 
@@ -276,6 +277,10 @@ def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
         with soundfile.SoundFile(path) as sound:
             if sound.frames > _LONGEST_S * sound.samplerate:
                 raise ParseError(f"{path}: longer than two hours; cut out the minute of the taps")
+            if sound.samplerate < _LEAST_RATE_HZ:  # no recorder's: the header is damaged
+                raise ParseError(
+                    f"{path}: says it has {sound.samplerate} samples a second; record {_LEAST_RATE_HZ} or more"
+                )
             return sound.read(dtype="float32", always_2d=True), int(sound.samplerate)
     except (soundfile.SoundFileError, OSError, TypeError) as error:
         what = str(error).split(": ")[-1].strip().rstrip(".")

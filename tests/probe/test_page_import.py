@@ -165,6 +165,13 @@ def test_it_can_be_written_and_read_again_as_one_of_our_documents(tmp_path):
     assert again["regions"] == first["regions"]
 
 
+def test_a_port_that_is_none_is_unknown(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(probe_document_json(read(saved(region(sites=[web(port=70_000)]))))))
+    ((one,),) = [row.details["tcp"] for row in read_probe_file(path).regions]
+    assert one["port"] is None
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

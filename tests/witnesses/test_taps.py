@@ -153,3 +153,9 @@ def test_a_redirect_costs_the_difference(tmp_path: Path) -> None:
     test = read_tap_test(tmp_path / "with.wav", without=tmp_path / "without.wav")
     assert test.redirect is not None
     assert test.redirect.mean_ms == pytest.approx(180, abs=5)
+
+
+def test_a_damaged_sample_rate_is_told(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x.wav", np.zeros((8000, 1), np.float32), 64)
+    with pytest.raises(ParseError, match="64 samples a second"):
+        read_tap_test(tmp_path / "x.wav")

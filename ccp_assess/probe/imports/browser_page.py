@@ -24,6 +24,7 @@ TOOL = "ccp-assess probe page"
 MOST_REGIONS, MOST_ROWS, MOST_TIMES, MOST_TRACES = 100, 50, 1000, 50
 MOST_TRACE_CHARS = 500_000
 LARGEST_NUMBER = 1e12
+_LAST_PORT = 65_535
 
 _UDP = {"challenged": "challenged", "granted": "granted", "error": "error", "name_not_found": None, "not_sent": None}
 _TCP_CONNECT = {"challenged": "connected", "granted": "connected", "error": "connected", "refused": "refused"}
@@ -97,6 +98,11 @@ def parse(document: Mapping[str, Any]) -> ProbeDocument:
 
 def _rows(value: Any, most: int) -> list[dict[str, Any]]:
     return [row for row in value[:most] if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def _port(value: Any) -> int | None:
+    port = count(value)
+    return port if port is not None and port <= _LAST_PORT else None
 
 
 def _text(value: Any) -> str | None:
@@ -179,7 +185,7 @@ def _known(relay: Mapping[str, Any]) -> list[float]:
 def _relay(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read what was seen of one relay, by UDP and by TCP."""
     udp, tcp = _text(row.get("udp")), _text(row.get("tcp"))
-    shared = {"host": clean_name(_text(row.get("host"))), "address": None, "port": count(row.get("port"))}
+    shared = {"host": clean_name(_text(row.get("host"))), "address": None, "port": _port(row.get("port"))}
     by_udp: dict[str, Any] = {
         **shared,
         "transport": "udp",
@@ -205,7 +211,7 @@ def _site(row: dict[str, Any]) -> dict[str, Any]:
     websocket = _text(row.get("websocket"))
     return {
         "host": clean_name(_text(row.get("host"))),
-        "port": count(row.get("port")),
+        "port": _port(row.get("port")),
         "outcome": "connected" if reached else None,
         "connect_ms": None,
         "tls_ms": None,
