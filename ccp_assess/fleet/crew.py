@@ -28,6 +28,7 @@ _LIBRARIES = ("distributed", "numpy", "pyarrow")
 """Who else decides about the bytes of a table, or about what machines say to each other."""
 
 _ANSWER_S = 30
+"""How long a worker, or the scheduler, may take for a short answer [s]."""
 _CLOCK_S = 60.0
 """Clocks that differ by more are told: object stores refuse requests from a quarter of an hour on."""
 
@@ -92,6 +93,36 @@ def _digest() -> str:
     return digest.hexdigest()[:8]
 
 
+class NoAnswerError(Exception):
+    """The scheduler stands still."""
+
+
+def ask_scheduler(client: Any, question: Callable[..., Any]) -> Any:
+    """Ask a scheduler about all workers.
+
+    Parameters
+    ----------
+    client
+        Of Dask.
+    question
+        One of those that its ``scheduler`` answers, such as ``client.scheduler.processing``.
+
+    Returns
+    -------
+    answer
+        By address of the worker.
+
+    Raises
+    ------
+    NoAnswerError
+        If it does not answer: its process may be stopped while its connections stay open.
+    """
+    try:
+        return client.sync(question, workers=None, callback_timeout=_ANSWER_S)
+    except TimeoutError as error:
+        raise NoAnswerError from error
+
+
 class Crew:
     """The workers of a scheduler.
 
@@ -122,6 +153,8 @@ class Crew:
         ------
         FleetError
             If none of those that came can do the work.
+        NoAnswerError
+            If the scheduler stands still.
         """
         addresses = self._addresses()
         if self._is_own:
@@ -162,7 +195,7 @@ class Crew:
 
     def _addresses(self) -> set[str]:
         """Name all workers; those that were sent away may take a while to leave."""
-        return set(self._client.nthreads()) - self._gone
+        return set(ask_scheduler(self._client, self._client.scheduler.ncores)) - self._gone
 
     def _ask(self, addresses: set[str]) -> dict[str, Any]:
         """Ask workers; those that end or are cut off meanwhile are left to who watches over the work."""

@@ -15,7 +15,7 @@ from typing import Any
 from ccp_assess.errors import first_line
 from ccp_assess.fleet.chain import sweep_states
 from ccp_assess.fleet.cluster import Engine, connect
-from ccp_assess.fleet.crew import Crew, dashboard_of
+from ccp_assess.fleet.crew import Crew, NoAnswerError, ask_scheduler, dashboard_of
 from ccp_assess.fleet.dataset import Dataset, open_dataset
 from ccp_assess.fleet.inputs import NoRoomError
 from ccp_assess.fleet.lease import LateError, Lease
@@ -201,10 +201,6 @@ class _Job:
         return self.unit.size - self.done_bytes
 
 
-class _NoAnswerError(Exception):
-    """The scheduler stands still."""
-
-
 class _NotYetError(Exception):
     """The answer that seemed to be there is not."""
 
@@ -246,7 +242,7 @@ class _Round:
         distributed = need("distributed")
         try:
             return self._work(distributed)
-        except (distributed.comm.CommClosedError, CancelledError, FutureCancelledError, _NoAnswerError) as error:
+        except (distributed.comm.CommClosedError, CancelledError, FutureCancelledError, NoAnswerError) as error:
             raise FleetError(_LOST) from error
 
     def _work(self, distributed: Any) -> int:
@@ -304,11 +300,7 @@ class _Round:
         late = self._late()
         if self._waiting or not late:
             return
-        scheduler = self._client.scheduler
-        try:
-            processing = self._client.sync(scheduler.processing, workers=None, callback_timeout=_PATIENCE_S)
-        except TimeoutError as error:
-            raise _NoAnswerError from error
+        processing = ask_scheduler(self._client, self._client.scheduler.processing)
         idle = [worker for worker, keys in processing.items() if not keys]
         for job, worker in zip(late, idle, strict=False):
             self._begin(job, 1, worker)

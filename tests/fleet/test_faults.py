@@ -15,7 +15,7 @@ import pytest
 from fleet_sources import local_scheduler, make_source, touch_apart, tree, worker_processes
 
 from ccp_assess.errors import CcpAssessError
-from ccp_assess.fleet import lease
+from ccp_assess.fleet import crew, lease
 from ccp_assess.fleet.cluster import Engine
 from ccp_assess.fleet.dataset import Dataset, open_dataset
 from ccp_assess.fleet.plan import make_plan
@@ -140,7 +140,11 @@ def test_a_destination_that_cannot_be_written_is_told_at_once(tmp_path: Path) ->
         run(source, tmp_path / "file" / "out")
 
 
-def test_a_scheduler_that_is_lost_is_told_and_the_next_run_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_scheduler_that_is_lost_or_stands_still_is_told_and_the_next_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
+) -> None:
+    monkeypatch.setattr(crew, "_ANSWER_S", 10)
     source = make_source(tmp_path / "acme", sites=3, days=4)
     program = (
         "import sys, time\n"
@@ -157,18 +161,22 @@ def test_a_scheduler_that_is_lost_is_told_and_the_next_run_goes_on(tmp_path: Pat
     address = cluster.stdout.readline().strip()
     units = tmp_path / "out" / "units"
 
-    def kill_after_the_first_unit() -> None:
-        while not (units.is_dir() and any(units.glob("*.json"))):
-            time.sleep(0.02)
-        cluster.kill()
+    over = threading.Event()
 
-    killer = threading.Thread(target=kill_after_the_first_unit)
+    def strike_after_the_first_unit() -> None:
+        while not (units.is_dir() and any(units.glob("*.json"))) and not over.wait(0.02):
+            pass
+        cluster.send_signal(how)
+
+    killer = threading.Thread(target=strike_after_the_first_unit)
     killer.start()
     try:
         with pytest.raises(CcpAssessError, match="the scheduler was lost"):
             run_fleet(str(source), str(tmp_path / "out"), Engine(scheduler=address))
     finally:
+        over.set()
         killer.join()
+        cluster.kill()
         cluster.communicate()
     run(source, tmp_path / "out")
     run(source, tmp_path / "calm")
