@@ -462,14 +462,25 @@ def known_sites(dest_url: str, client: str) -> frozenset[str]:
     -------
     site_ids
         None where no run has read one.
+
+    Raises
+    ------
+    FleetError
+        If what the run wrote is damaged.
     """
     import pyarrow as pa  # noqa: PLC0415 - a fifth of a second that only this work need pay
     import pyarrow.parquet as pq  # noqa: PLC0415 - the same
 
     dataset = Dataset(open_place(dest_url))
     sites: set[str] = set()
-    for _, data in dataset.get_many(dataset.names("sites")):
-        table = pq.read_table(pa.BufferReader(data or b""), columns=["client", "site_id"])
+    for path, data in dataset.get_many(dataset.names("sites")):
+        try:
+            table = pq.read_table(pa.BufferReader(data or b""), columns=["client", "site_id"])
+        except (pa.ArrowException, OSError, ValueError):
+            raise FleetError(
+                f"{dest_url}: {path} is damaged; start the run again, which makes it anew, or name the sites with "
+                "--sites FILE"
+            ) from None
         rows = zip(table["client"].to_pylist(), table["site_id"].to_pylist(), strict=True)
         sites |= {site_id for name, site_id in rows if name == client}
     return frozenset(sites)

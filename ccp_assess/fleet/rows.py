@@ -131,7 +131,18 @@ def _table(table: str, columns: dict[str, list[Any]], clients: list[str], sites:
     instant = ROW_INSTANT[table]
     days = [_NO_DAY if time_us is None else time_us // _US_PER_DAY for time_us in columns[instant]] if instant else []
     whole = columns | {"client": clients, "site_id": sites, "day": days or [_NO_DAY] * len(clients)}
-    return pa.Table.from_arrays([pa.array(whole[field.name], type=field.type) for field in schema], schema=schema)
+    return pa.Table.from_arrays([_array(whole[field.name], field.type) for field in schema], schema=schema)
+
+
+def _array(values: list[Any], kind: Any) -> Any:
+    """Make a column; halves of characters, which JSON and names of files may hold and no table does, are escaped."""
+    import pyarrow as pa  # noqa: PLC0415 - see above
+
+    try:
+        return pa.array(values, type=kind)
+    except UnicodeEncodeError:
+        escaped = [value and value.encode("utf-8", "backslashreplace").decode("utf-8") for value in values]
+        return pa.array(escaped, type=kind)
 
 
 def _seconds(assessment: CaptureAssessment, client: str, site_id: str) -> Any:

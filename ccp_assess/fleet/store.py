@@ -84,10 +84,20 @@ def rows_of(batch: Any) -> Iterator[tuple[Any, ...]]:
     ------
     row
         Values in the order of the columns.
+
+    Raises
+    ------
+    FleetError
+        If an instant is none of our calendar.
     """
     columns = []
     for column in batch.columns:
-        values = column.to_pylist()
+        try:
+            values = column.to_pylist()
+        except (OverflowError, ValueError):
+            raise FleetError(
+                "the answer holds a day or an instant before the year 1 or after 9999; ask for it ::varchar"
+            ) from None
         is_whole = str(column.type).startswith("decimal") and column.type.scale == 0  # sums are so long
         columns.append([None if value is None else int(value) for value in values] if is_whole else values)
     yield from zip(*columns, strict=True)
@@ -139,7 +149,7 @@ class Store:
             base = str(place.local.resolve())
         try:
             self._make_views(base, files)
-        except self._duckdb.Error as error:
+        except (self._duckdb.Error, UnicodeDecodeError) as error:
             self.close()
             raise FleetError(
                 f"{url}: the dataset cannot be read ({self._why(error)}); start its run again, which makes anew what "
@@ -237,7 +247,7 @@ class Store:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except self._duckdb.Error as error:
+        except (self._duckdb.Error, UnicodeDecodeError) as error:
             raise FleetError(f"the question cannot be answered: {self._why(error)}") from error
 
     def _why(self, error: Exception) -> str:
@@ -291,6 +301,8 @@ def _count_now(columns: Mapping[str, str], series: str) -> str:
 
 
 def _sentence(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):  # what the database says repeats a damaged file's bytes
+        return "a file of the store is damaged"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(line for line in lines if not line.startswith(("LINE", "^")))
 

@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
+from ccp_assess.fleet.collect import known_sites
 from ccp_assess.fleet.collect_state import collect_state
 from ccp_assess.fleet.dataset import FORMAT, Dataset, open_dataset, parse_record, record_bytes
 from ccp_assess.fleet.merging import INDEX_FORMAT, check_merged, files_to_read, read_index
+from ccp_assess.fleet.needs import FleetError
 from ccp_assess.fleet.plan import join_shared, make_plan
+from ccp_assess.fleet.rows import parquet_bytes, table_of_rows
 from ccp_assess.fleet.sources import open_place
+from ccp_assess.fleet.store import Store
 
 PART = "calls/client=a/site_id=S/day=2026-11-23/k.parquet"
 FILE = {"client": "a", "site_id": "S", "kind": "captures", "path": "S/a.pcap", "size": 1, "stamp": "1"}
@@ -110,3 +114,32 @@ def test_nesting_that_nobody_wrote_harms_nothing(dataset: Dataset) -> None:
     (Path(dataset.place.url).parent / "source").mkdir()
     plan = make_plan(open_place(str(Path(dataset.place.url).parent / "source")), dataset, {}, dataset.units())
     assert join_shared(dataset, plan) == 0
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1" + bytes(40) + b"PAR1"])
+def test_a_damaged_table_of_sites_is_told_with_its_path(dataset: Dataset, data: bytes) -> None:
+    dataset.put("sites/client=a/k.parquet", data)
+    with pytest.raises(FleetError, match=r"sites/client=a/k\.parquet is damaged; start the run again"):
+        known_sites(dataset.place.url, "a")
+
+
+def test_half_a_character_in_a_result_or_a_file_s_name_is_escaped_and_never_ends_a_round() -> None:
+    rows = [{"time": None, "relay_host": "\ud800.example", "source": "S/\udcff.json"}, {"relay_host": None}]
+    (first, second) = table_of_rows("probes", rows, "a", "S").to_pylist()
+    assert (first["relay_host"], first["source"]) == ("\\ud800.example", "S/\\udcff.json")
+    assert second["relay_host"] is None
+
+
+@pytest.mark.parametrize("value", ["'5877642-06-25 (BC)'::date", "'290000-01-01'::timestamp"])
+def test_an_instant_of_no_calendar_is_told(dataset: Dataset, value: str) -> None:
+    with Store(dataset.place.url, threads=1) as store:
+        with pytest.raises(FleetError, match="ask for it ::varchar"):
+            store.ask(f"select {value}")
+        assert store.ask(f"select ({value})::varchar").rows
+
+
+def test_a_part_whose_columns_are_named_in_bytes_that_are_no_text_is_told(dataset: Dataset) -> None:
+    dataset.put_record(RECORD)
+    dataset.put(PART, parquet_bytes(table_of_rows("calls", [], "a", "S")).replace(b"findings", b"\xd3indings"))
+    with pytest.raises(FleetError, match="damaged"), Store(dataset.place.url, threads=1) as store:
+        store.ask("select * from worst_calls")
