@@ -208,7 +208,7 @@ def write_site(folder: str, client: str, site: int, days: int, call_seconds: int
             "stamp": "1",
         }
         rows = {name: table.num_rows for name, table in tables.items()}
-        found = {"rows": rows, "packets": 0, "spans": {}, "limits": [], "set_aside": []}
+        found = {"rows": rows, "packets": 0, "spans": {}, "limits": [], "set_aside": [], "sha256": {}}
         dataset.write_unit({"key": key, "files": [file]}, parts_by_day(tables), found)
 
     for day in range(days):
@@ -274,7 +274,7 @@ def make_dataset(folder: Path, *, million: float, sites: int, days: int, client:
         {"site_id": f"S{n:03}", "name": f"Site {n}", "agents": 50, "provider": f"Network {n % 9}"} for n in range(sites)
     ]
     file = {"client": client, "site_id": "unknown", "kind": "sites", "path": "sites.csv", "size": 1, "stamp": "1"}
-    found = {"rows": {"sites": sites}, "packets": 0, "spans": {}, "limits": [], "set_aside": []}
+    found = {"rows": {"sites": sites}, "packets": 0, "spans": {}, "limits": [], "set_aside": [], "sha256": {}}
     parts = parts_by_day({"sites": table_of_rows("sites", rows, client, "unknown")})
     dataset.write_unit({"key": "s", "files": [file]}, parts, found)
     call_seconds = round(million * 1e6 / sites / days)

@@ -75,13 +75,9 @@ def do_unit(unit: dict[str, Any], source_url: str, dest_url: str, manner: Manner
     record
         What was written; ``{"changed": path}`` where a file changed meanwhile and nothing was.
     """
-    keep_large_blocks()
-    source, dataset = open_place(source_url), Dataset(open_place(dest_url))
-    check = partial(check_permit, dataset, manner.permit)
-    check()
-    if (record := dataset.record(unit["key"])) is not None:  # the answer of who did it was lost with its worker
-        return record
-    files = [SourceFile(**file) for file in unit["files"]]
+    source, dataset, files, check = _opened(unit, source_url, dest_url, manner)
+    if (done := dataset.record(unit["key"])) is not None:  # the answer of who did it was lost with its worker
+        return done
     with work_folder() as folder:
         try:
             check_same(source, files)
@@ -113,13 +109,9 @@ def do_part(unit: dict[str, Any], source_url: str, dest_url: str, manner: Manner
         ``{"done_bytes": …}`` where it goes on, the record where this was the last part, ``{"changed": path}`` where a
         file changed meanwhile.
     """
-    keep_large_blocks()
-    source, dataset = open_place(source_url), Dataset(open_place(dest_url))
-    check = partial(check_permit, dataset, manner.permit)
-    check()
-    if (record := dataset.record(unit["key"])) is not None:  # the answer of who did it was lost with its worker
-        return record
-    files = [SourceFile(**file) for file in unit["files"]]
+    source, dataset, files, check = _opened(unit, source_url, dest_url, manner)
+    if (done := dataset.record(unit["key"])) is not None:  # the answer of who did it was lost with its worker
+        return done
     chain = Chain(dataset, Unit(files=tuple(files)))
     try:
         check_same(source, files)
@@ -160,11 +152,9 @@ def do_again(
         The record in its place; ``{"differs": …}`` where one holds something else or what was made of it is damaged,
         ``{"changed": path}`` where one changed meanwhile.
     """
-    source, dataset = open_place(source_url), Dataset(open_place(dest_url))
-    check_permit(dataset, manner.permit)
-    if (done := dataset.record(unit["key"])) is not None:
+    source, dataset, files, check = _opened(unit, source_url, dest_url, manner)
+    if (done := dataset.record(unit["key"])) is not None:  # as above
         return done
-    files = [SourceFile(**file) for file in unit["files"]]
     was = {entry["path"]: entry["stamp"] for entry in record["files"]}
     try:
         for file in files:
@@ -173,11 +163,22 @@ def do_again(
         check_same(source, files)
     except (ChangedMeanwhileError, FileNotFoundError):
         return {"changed": files[0].path}
-    check_permit(dataset, manner.permit)
+    check()
     try:
         return dataset.rename_unit(record, unit)
     except DamagedPartError as error:
         return {"differs": str(error)}
+
+
+def _opened(
+    unit: dict[str, Any], source_url: str, dest_url: str, manner: Manner
+) -> tuple[Place, Dataset, list[SourceFile], Callable[[], None]]:
+    """Open where files lie and tables go; the last is called before anything is put, and was called once."""
+    keep_large_blocks()
+    dataset = Dataset(open_place(dest_url))
+    check = partial(check_permit, dataset, manner.permit)
+    check()
+    return open_place(source_url), dataset, [SourceFile(**file) for file in unit["files"]], check
 
 
 def _next_part(source: Place, files: list[SourceFile], chain: Chain, manner: Manner) -> tuple[Kept, Found | None]:

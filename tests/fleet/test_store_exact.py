@@ -61,7 +61,7 @@ rows_of_series = st.fixed_dictionaries(
 def put(dataset: Dataset, key: str, client: str, site_id: str, tables: dict[str, Any]) -> None:
     file = {"client": client, "site_id": site_id, "kind": "captures", "path": key, "size": 1, "stamp": ""}
     rows = {name: table.num_rows for name, table in tables.items()}
-    found = {"rows": rows, "packets": 0, "spans": {}, "limits": [], "set_aside": []}
+    found = {"rows": rows, "packets": 0, "spans": {}, "limits": [], "set_aside": [], "sha256": {}}
     dataset.write_unit({"key": key, "files": [file]}, parts_by_day(tables), found)
 
 
