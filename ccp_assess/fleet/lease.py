@@ -7,11 +7,12 @@ import threading
 import time
 import uuid
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from ccp_assess.errors import CcpAssessError
 from ccp_assess.fleet.dataset import Dataset
 from ccp_assess.fleet.needs import FleetError
+from ccp_assess.shapes import parse_json
 
 BEAT_S = 2.0
 PATIENCE_S = 3.5 * BEAT_S
@@ -64,7 +65,7 @@ class Lease:
             while time.monotonic() < deadline:
                 time.sleep(BEAT_S / 4)
                 now = self._dataset.get(self._path)
-                if now is not None and now != found and _is_brief(now):
+                if now is not None and now != found and _told(now).get("brief"):
                     found, deadline = now, time.monotonic() + PATIENCE_S
                 elif now is not None and now != found:
                     raise BusyError(
@@ -107,7 +108,7 @@ class Lease:
     def _renew(self) -> None:
         with self._lock:
             found = self._dataset.get(self._path)
-            if found is not None and json.loads(found).get("run") != self.permit:
+            if found is not None and _told(found).get("run", self.permit) != self.permit:
                 self.lost = (
                     f"{self._dataset.place.url}: another {self._kind} has taken this destination over while this "
                     "one stood still; what was finished is kept"
@@ -141,19 +142,17 @@ def check_permit(dataset: Dataset, permit: str | None) -> None:
     """
     if permit is None:
         return
-    try:
-        told = json.loads(dataset.get(f"{RUN}.lease") or b"{}")
-        is_open = told["run"] == permit and told["open"]
-    except (ValueError, KeyError, TypeError):
-        is_open = False
-    if not is_open:
+    told = _told(dataset.get(f"{RUN}.lease"))
+    if told.get("run") != permit or not told.get("open"):
         raise LateError(
             f"{dataset.place.url}: a worker does not find this run there; is it one folder or bucket for all machines?"
         )
 
 
-def _is_brief(data: bytes) -> bool:
+def _told(data: bytes | None) -> dict[str, Any]:
+    """Return what a lease says; nothing where it is damaged, since whoever holds it writes it again soon."""
     try:
-        return bool(json.loads(data)["brief"])
-    except (ValueError, KeyError, TypeError):
-        return False
+        told = parse_json(data or b"{}")
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

@@ -9,6 +9,7 @@ import pytest
 from ccp_assess.fleet.collect import known_sites
 from ccp_assess.fleet.collect_state import collect_state
 from ccp_assess.fleet.dataset import FORMAT, Dataset, open_dataset, parse_record, record_bytes
+from ccp_assess.fleet.lease import LateError, Lease, check_permit
 from ccp_assess.fleet.merging import INDEX_FORMAT, check_merged, files_to_read, read_index
 from ccp_assess.fleet.needs import FleetError
 from ccp_assess.fleet.plan import join_shared, make_plan
@@ -143,3 +144,17 @@ def test_a_part_whose_columns_are_named_in_bytes_that_are_no_text_is_told(datase
     dataset.put(PART, parquet_bytes(table_of_rows("calls", [], "a", "S")).replace(b"findings", b"\xd3indings"))
     with pytest.raises(FleetError, match="damaged"), Store(dataset.place.url, threads=1) as store:
         store.ask("select * from worst_calls")
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"7", b'"run"', DEEP, b"{}"])
+def test_a_damaged_lease_is_written_again_by_who_holds_it_and_permits_nothing_until_then(
+    dataset: Dataset, damage: bytes
+) -> None:
+    with Lease(dataset) as lease:
+        dataset.put("run.lease", damage)
+        with pytest.raises(LateError):
+            check_permit(dataset, lease.permit)
+        lease._renew()
+        check_permit(dataset, lease.permit)
+        lease.check()
+        lease.let_nobody_write()
