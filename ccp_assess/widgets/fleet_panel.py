@@ -10,7 +10,6 @@ What is done stays done: stop at any time, and start again to go on with the res
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -31,6 +30,7 @@ from ccp_assess.fleet.needs import check_installed
 from ccp_assess.fleet.run import FleetResult, run_fleet
 from ccp_assess.report.style import CRITICAL
 from ccp_assess.report.words import clean, number
+from ccp_assess.shapes import parse_json
 from ccp_assess.widgets.fleet_answers import FleetAnswers
 from ccp_assess.widgets.fleet_collector import FleetCollector
 from ccp_assess.widgets.fleet_masking import Fields
@@ -443,9 +443,9 @@ def _files(words: str, rows: list[dict[str, Any]]) -> str:
 def _is_small(folder: Path) -> bool:
     """Say whether a dataset is read within a moment."""
     try:
-        told = json.loads((folder / "manifest.json").read_bytes())
+        told = parse_json((folder / "manifest.json").read_bytes())
         return int(told["rows"].get("seconds", 0)) <= _SMALL_SECONDS
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return False
 
 

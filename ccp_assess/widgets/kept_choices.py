@@ -12,6 +12,7 @@ import traitlets
 
 from ccp_assess.errors import TableError
 from ccp_assess.files import write_whole
+from ccp_assess.shapes import parse_json
 from ccp_assess.widgets.panel import button, problem_html, row, said_html
 
 FILE = "panels.json"
@@ -104,7 +105,7 @@ def read_choices(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        choices = json.loads(path.read_text(encoding="utf-8"))
+        choices = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         choices = None
     if not isinstance(choices, dict):
