@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Hundreds of processes of the tests would each compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input --require-hashes
 
 .PHONY: assess lab app test test-long packages check bench fuzz kits kit probe-pyz clean
@@ -20,7 +22,7 @@ test:
 	$(MAKE) --no-print-directory -j2 packages $(VENV)/.dev
 	$(MAKE) --no-print-directory -j2 check kits
 	$(BIN)/python -m pytest -m "not long and not browser" -n 2 --dist loadfile
-	$(BIN)/python -m pytest -m "browser and not long" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "browser and not long" -n 2 --dist loadfile $$(grep -rl --include='test_*.py' mark.browser tests)
 
 test-long: packages $(VENV)/.dev
 	$(BIN)/python -m pytest -m long

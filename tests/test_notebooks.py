@@ -8,9 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -19,7 +17,12 @@ MOST_LINES = 9
 
 
 def read(path: Path) -> Any:
-    return nbformat.read(path, as_version=4)
+    """Read a notebook and hold it against the schema of notebooks."""
+    import nbformat  # takes two seconds: not while tests are collected
+
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    return notebook
 
 
 def code_of(notebook: Any) -> list[str]:
@@ -44,7 +47,6 @@ def test_the_notebooks_follow_the_consultants_day() -> None:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_is_thin_led_by_sentences_and_holds_no_output(path: Path) -> None:
     notebook = read(path)
-    nbformat.validate(notebook)
     before = None
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -73,6 +75,8 @@ def test_a_notebook_defines_nothing_and_names_no_host_and_no_absolute_path(path:
 
 def executed(path: Path, folder: Path) -> Any:
     """Run a copy of a notebook beside a copy of the sample, from a clean kernel."""
+    from nbclient import NotebookClient  # as above
+
     shutil.copytree(ROOT / "data" / "sample", folder / "data" / "sample")
     (folder / "notebooks").mkdir()
     shutil.copy(path, folder / "notebooks" / path.name)

@@ -144,7 +144,7 @@ def test_a_destination_that_cannot_be_written_is_told_at_once(tmp_path: Path) ->
 def test_a_scheduler_that_is_lost_or_stands_still_is_told_and_the_next_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
 ) -> None:
-    monkeypatch.setattr(crew, "_ANSWER_S", 10)
+    monkeypatch.setattr(crew, "_ANSWER_S", 5)
     source = make_source(tmp_path / "acme", sites=3, days=4)
     program = (
         "import sys, time\n"
