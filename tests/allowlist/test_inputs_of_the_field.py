@@ -318,7 +318,7 @@ GROUP_RULE = {"GroupId": "sg-1", "IsEgress": True, "IpProtocol": "udp", "FromPor
 @pytest.mark.parametrize(
     ("changes", "note"),
     [
-        ({"FromPort": "3478"}, "ports that are no numbers"),
+        ({"FromPort": "3478 "}, "ports that are no numbers"),
         ({"FromPort": True, "ToPort": True}, "ports that are no numbers"),
         ({"FromPort": None}, "ports that are no numbers"),
         ({"ToPort": 99999}, "ports that are no numbers"),
@@ -332,6 +332,15 @@ def test_what_cannot_be_read_of_a_security_group_allows_nothing(changes, note):
     assert not lets_through(text, CONNECT, "udp", 3478)
     assert not lets_through(text, CONNECT, "udp", 53)
     assert note in parse_client_rules(text, name="x").notes[0]
+
+
+@pytest.mark.parametrize(("first", "last"), [("3478", "3478"), ("-1", "-1"), (-1, -1), ("3000", 4000)])
+def test_ports_may_stand_in_quotes(first, last):
+    text = json.dumps(
+        {"SecurityGroupRules": [GROUP_RULE | {"CidrIpv4": "15.193.0.0/19", "FromPort": first, "ToPort": last}]}
+    )
+    assert lets_through(text, CONNECT, "udp", 3478)
+    assert lets_through(text, CONNECT, "udp", 53) is (int(first) < 0)
 
 
 def test_only_true_makes_a_rule_of_a_security_group_outbound():

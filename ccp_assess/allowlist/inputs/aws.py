@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -187,7 +188,14 @@ def _rule(
 
 def _span(low: Any, high: Any) -> tuple[int, int] | None:
     """Return the ports of a rule; all where none is named, or -1. What cannot be read is never taken for all."""
-    if (low, high) in [(None, None), (-1, -1)]:
+    first, last = _port(low), _port(high)
+    if (low, high) == (None, None) or (first, last) == (-1, -1):
         return EVERY_PORT
-    whole = isinstance(low, int) and isinstance(high, int) and not isinstance(low, bool) and not isinstance(high, bool)
-    return (low, high) if whole and 0 <= low <= high <= EVERY_PORT[1] else None
+    return (first, last) if first is not None and last is not None and 0 <= first <= last <= EVERY_PORT[1] else None
+
+
+def _port(value: Any) -> int | None:
+    """Read a number, also one in quotes, as templates write it."""
+    if isinstance(value, str) and re.fullmatch(r"-1|[0-9]{1,5}", value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
