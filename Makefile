@@ -6,6 +6,11 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input --require-hashes
 
+FAST := -m "not long and not browser"
+BROWSER = -m "browser and not long" $$(grep -rl --include='test_*.py' mark.browser tests)
+# What failed beside others is tried once more, alone: waits and round trips are real, and a busy machine is no fault.
+AGAIN = echo "Once more, alone, what failed:" && $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+
 .PHONY: assess lab app test test-long packages check bench fuzz kits kit probe-pyz clean
 
 assess: $(VENV)/.core
@@ -21,8 +26,8 @@ app: $(VENV)/.notebook
 test:
 	$(MAKE) --no-print-directory -j2 packages $(VENV)/.dev
 	$(MAKE) --no-print-directory -j2 check kits
-	$(BIN)/python -m pytest -m "not long and not browser" -n 2 --dist loadfile
-	$(BIN)/python -m pytest -m "browser and not long" -n 2 --dist loadfile $$(grep -rl --include='test_*.py' mark.browser tests)
+	$(BIN)/python -m pytest $(FAST) -n 2 --dist loadfile || { $(AGAIN) $(FAST); }
+	$(BIN)/python -m pytest $(BROWSER) -n 2 --dist loadfile || { $(AGAIN) $(BROWSER); }
 
 test-long: packages $(VENV)/.dev
 	$(BIN)/python -m pytest -m long
