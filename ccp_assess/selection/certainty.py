@@ -582,7 +582,7 @@ def _literal_reason(ranking: Ranking, best: Outcome, nearest: Outcome, *, agrees
     ours, theirs = mean_legs(ranking, best), mean_legs(ranking, nearest)
     a, b = best.statistics.total, nearest.statistics.total
     return (
-        f"{' + '.join(nearest.regions)} changes the mean agent leg by {theirs[0] - ours[0]:+.0f} ms and the mean "
-        f"caller leg by {theirs[1] - ours[1]:+.0f} ms against {' + '.join(best.regions)}; over whole calls that is "
-        f"{b[MEAN] - a[MEAN]:+.0f} ms and {b[MOS] - a[MOS]:+.2f} MOS"
+        f"{' + '.join(nearest.regions)} changes the mean agent leg by {theirs[0] - ours[0]:+z.0f} ms and the mean "
+        f"caller leg by {theirs[1] - ours[1]:+z.0f} ms against {' + '.join(best.regions)}; over whole calls that is "
+        f"{b[MEAN] - a[MEAN]:+z.0f} ms and {b[MOS] - a[MOS]:+z.2f} MOS"
     )

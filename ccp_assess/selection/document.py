@@ -637,9 +637,9 @@ def _reasons(ranking: Ranking, doubts: Doubt | None) -> list[str]:
         )
     if second is not None and doubts is not None and _has_audio(ranking):
         reasons.append(
-            f"against {' + '.join(second.regions)}: {doubts.ms_difference:+.0f} ms mean mouth-to-ear delay "
-            f"(90 % band {doubts.ms_band[0]:+.0f} to {doubts.ms_band[1]:+.0f} ms) and {doubts.mos_difference:+.2f} MOS "
-            f"({doubts.mos_band[0]:+.2f} to {doubts.mos_band[1]:+.2f})"
+            f"against {' + '.join(second.regions)}: {doubts.ms_difference:+z.0f} ms mean mouth-to-ear delay "
+            f"(90 % band {doubts.ms_band[0]:+z.0f} to {doubts.ms_band[1]:+z.0f} ms) and "
+            f"{doubts.mos_difference:+z.2f} MOS ({doubts.mos_band[0]:+z.2f} to {doubts.mos_band[1]:+z.2f})"
         )
     if best.hop_count is not None:
         reasons.append(f"{best.hop_count:.1f} hops on average between agents and the Region")

@@ -62,8 +62,8 @@ class WhatIf:
         )
         note = f" ({self.note})" if self.note else ""
         return (
-            f"{self.what}: {self.ms_difference:+.0f} ms from mouth to ear (90 % band {self.ms_band[0]:+.0f} to "
-            f"{self.ms_band[1]:+.0f} ms) and {self.mos_difference:+.2f} MOS{moved}{note}."
+            f"{self.what}: {self.ms_difference:+z.0f} ms from mouth to ear (90 % band {self.ms_band[0]:+z.0f} to "
+            f"{self.ms_band[1]:+z.0f} ms) and {self.mos_difference:+z.2f} MOS{moved}{note}."
         )
 
 

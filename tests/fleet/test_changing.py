@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 from fleet_sources import DAY_S, local_scheduler, make_source, s3_environment, shifted, touch_apart, tree
@@ -177,6 +178,9 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    # What the store holds belongs to the process: the bucket of the test before would be there.
+    with urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")):
+        pass
     for name, value in s3_environment(f"http://{host}:{port}").items():
         monkeypatch.setenv(name, value)
     place = open_place("s3://changing/acme")
