@@ -5,7 +5,6 @@ The network is reached through a small prober that is handed in, so that nothing
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Callable, Hashable, Sequence
@@ -14,13 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from ccp_assess.allowlist.inputs.model import EVERY_PORT
 from ccp_assess.allowlist.rules import Allowlist
 from ccp_assess.endpoints import EVERY_REGION, read_patterns
 from ccp_assess.errors import AllowlistError, ParseError
 from ccp_assess.prefixes import parse_address, parse_prefix
+from ccp_assess.shapes import parse_json
 
 _FIELDS = ("target", "kind", "port", "transport", "direction", "region_code")
-_LAST_PORT = 65_535
 
 AT_ONCE = 16
 """Lines tested at the same time: where all is blocked, a whole request still ends in some ten attempts' time."""
@@ -145,10 +145,10 @@ def read_request(path: str | Path) -> tuple[tuple[RequestLine, ...], tuple[str, 
     """
     name = str(path)
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        document = parse_json(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise AllowlistError(f"{name}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise AllowlistError(f"{name}: no whole JSON document; write it with allowlist build --format json") from error
     rules = document.get("rules") if isinstance(document, dict) else None
     if not isinstance(rules, list) or not rules:
@@ -170,7 +170,7 @@ def _line(number: int, row: Any, name: str) -> RequestLine:
             )
     line = RequestLine(number=number, **{word: told[word] for word in _FIELDS})
     ports = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", line.port)
-    if not ports or not int(ports[1]) <= int(ports[2] or ports[1]) <= _LAST_PORT:
+    if not ports or not int(ports[1]) <= int(ports[2] or ports[1]) <= EVERY_PORT[1]:
         raise AllowlistError(f"{name}: rule {number} has port {line.port[:20]!r}; give one, or two as 1024-65535")
     if line.transport not in {"tcp", "udp"}:
         raise AllowlistError(f"{name}: rule {number} has transport {line.transport[:20]!r}; give tcp or udp")

@@ -69,13 +69,14 @@ def _documents(path: Path, site: str | None) -> Iterator[dict[str, Any]]:
     from ccp_assess.probe.document_schema import parse_documents
     from ccp_assess.probe.round_files import read_rounds
     from ccp_assess.probe.signed import RefusedError, is_signed
+    from ccp_assess.shapes import parse_json
 
     try:
         rounds = read_rounds(path)
     except ParseError:
         try:
-            is_done = is_signed(json.loads(path.read_bytes()))
-        except (OSError, ValueError, RecursionError):
+            is_done = is_signed(parse_json(path.read_bytes()))
+        except (OSError, ValueError):
             is_done = False
         if is_done:
             raise ParseError(f"{path} is signed already; drop it as it is") from None

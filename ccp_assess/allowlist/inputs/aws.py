@@ -9,6 +9,7 @@ from typing import Any
 from ccp_assess.allowlist.inputs.model import EVERY_PORT, Addresses, ClientRule, ClientRules, Skipped, of_prefixes
 from ccp_assess.errors import ParseError
 from ccp_assess.prefixes import parse_prefix
+from ccp_assess.shapes import has_shape
 
 _PROTOCOLS = {"tcp": "tcp", "udp": "udp", "6": "tcp", "17": "udp", "-1": "any", "all": "any"}
 
@@ -198,4 +199,4 @@ def _port(value: Any) -> int | None:
     """Read a number, also one in quotes, as templates write it."""
     if isinstance(value, str) and re.fullmatch(r"-1|[0-9]{1,5}", value):
         return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if has_shape(value, int) else None
